@@ -1,0 +1,1 @@
+"""Grid interconnection and behind-the-meter microgrid modeler."""

@@ -1,0 +1,1 @@
+"""Readable mathematics: time steps, variables, named rules, costs and injections, free of any solver."""

@@ -1,0 +1,193 @@
+"""The page on which one part writes its mathematics.
+
+A *part* (asset, point of interconnection, tariff, program) receives a `Block` and writes variables, named rules,
+costs and injections on it. The same page serves three readers: `dispatch` builds a Pyomo block from it, the audit
+evaluates it on a finished result, and `describe` prints it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.horizon import Horizon, Index
+from microgrid.schema.quantity import Declared, Series
+
+Number = float | int | np.floating
+Bound = Number | Sequence[float] | np.ndarray | Linear | None
+Rule = Callable[[int], Linear | float]
+RowRule = Callable[[int], Relation | None]
+
+
+class Part(Protocol):
+    """Anything that writes on a block; `model_fields` of the declared record hold its quantities."""
+
+    def formulate(self, block: Block) -> None:
+        """Write variables, rules, costs and injections."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A quantity that one part publishes for others, one linear term a step."""
+
+    name: str
+    terms: Sequence[Linear]
+    unit: str
+    meaning: str
+
+
+@dataclass
+class Campus:
+    """What the parts of one model share: signals by name, injections and reserve headroom by part.
+
+    `injections` holds, per part and bus, one linear term a step in MW, positive into the bus.
+    """
+
+    signals: dict[str, Signal] = field(default_factory=dict)
+    injections: dict[tuple[str, str], Sequence[Linear]] = field(default_factory=dict)
+    headrooms: dict[str, Headroom] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """How far a part can move its injection at each step, for reserves.
+
+    `up` and `down` are MW (a load drops to raise its injection). `energy_up_mwh` and `energy_down_mwh` bound the
+    energy of a sustained move where it is limited (storage); `ramp_mw_per_min` bounds the speed.
+    """
+
+    up: Sequence[Linear] | None
+    down: Sequence[Linear] | None
+    energy_up_mwh: Sequence[Linear] | None = None
+    energy_down_mwh: Sequence[Linear] | None = None
+    ramp_mw_per_min: float = float("inf")
+
+
+class Block(ABC):
+    """Page of one part; subclasses decide what becomes of what is written."""
+
+    def __init__(
+        self,
+        name: str,
+        part: Declared,
+        horizon: Horizon,
+        inputs: Mapping[str, np.ndarray],
+        campus: Campus,
+        carried: Mapping[str, float] | None = None,
+    ) -> None:
+        """Open a page for `part`; `inputs` holds aligned series under ``part.field`` names."""
+        self.name = name
+        self.part = part
+        self.horizon = horizon
+        self.inputs = inputs
+        self.campus = campus
+        self._carried = carried or {}
+
+    # -- data ------------------------------------------------------------------------------------------------
+
+    def profile(self, path: str) -> list[float]:
+        """Value of a `Profile` field at every step; `path` may be nested, e.g. ``tiers.0.availability``."""
+        key = f"{self.name}.{path}"
+        if key in self.inputs:
+            return [float(value) for value in self.inputs[key]]
+        value = field_at(self.part, path)
+        if isinstance(value, Series):
+            message = f"series of {key} was not aligned to the horizon"
+            raise TypeError(message)
+        return [float(value)] * self.horizon.count
+
+    def capacity(self, path: str) -> float:
+        """Size of the part; a number today, a decision variable once sizing asks for it."""
+        return float(field_at(self.part, path))
+
+    def carried(self, name: str, default: float) -> float:
+        """State handed over by the window before this one, else `default`."""
+        return self._carried.get(f"{self.name}.{name}", default)
+
+    # -- mathematics -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def variable(
+        self,
+        name: str,
+        index: Index,
+        unit: str,
+        meaning: str,
+        *,
+        lower: Bound = 0.0,
+        upper: Bound = None,
+        integer: bool = False,
+        of: str = "",
+    ) -> Sequence[Linear]:
+        """Declare one variable an index position; bounds may be a number or one value a position."""
+
+    @abstractmethod
+    def constraint(self, index: Iterable[int], *, of: str = "") -> Callable[[RowRule], RowRule]:
+        """Declare the decorated rule for every position; its docstring is its equation, None skips."""
+
+    @abstractmethod
+    def cost(self, index: Index, *, of: str = "") -> Callable[[Rule], Rule]:
+        """Declare the decorated rule as money paid, USD a position."""
+
+    @abstractmethod
+    def revenue(self, index: Index, *, of: str = "") -> Callable[[Rule], Rule]:
+        """Declare the decorated rule as money received, USD a position."""
+
+    @abstractmethod
+    def report(self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = "") -> None:
+        """Add a derived quantity to the result; it takes no part in the optimisation."""
+
+    @abstractmethod
+    def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
+        """Forbid both at once; a binary is added only at steps where a solved relaxation shows both."""
+
+    # -- ties to the other parts -----------------------------------------------------------------------------
+
+    def injects(self, rule: Rule, bus: str = "") -> None:
+        """Inject `rule(t)` MW into `bus` (the part's own bus when empty); repeated calls add up."""
+        terms = [self._linear(rule(t)) for t in self.horizon.steps]
+        key = (self.name, bus)
+        before = self.campus.injections.get(key)
+        self.campus.injections[key] = terms if before is None else [a + b for a, b in zip(before, terms, strict=True)]
+
+    def publish(self, name: str, rule: Rule, unit: str, meaning: str) -> None:
+        """Offer `rule(t)` to other parts under ``part.name``."""
+        key = f"{self.name}.{name}"
+        terms = [self._linear(rule(t)) for t in self.horizon.steps]
+        self.campus.signals[key] = Signal(key, terms, unit, meaning)
+
+    def signal(self, name: str) -> Sequence[Linear]:
+        """Terms published by another part under ``part.name``; KeyError names what there is."""
+        if name not in self.campus.signals:
+            message = f"{self.name} reads {name}, but only {sorted(self.campus.signals)} are published"
+            raise KeyError(message)
+        return self.campus.signals[name].terms
+
+    def headroom(self, headroom: Headroom) -> None:
+        """Offer room to move for reserves."""
+        self.campus.headrooms[self.name] = headroom
+
+    @abstractmethod
+    def _linear(self, term: Linear | float) -> Linear:
+        """Return a term of the block's own kind, also for a plain number."""
+
+
+def field_at(record: object, path: str) -> object:
+    """Follow a dotted path of field names, mapping keys and list positions."""
+    value = record
+    for name in path.split("."):
+        if isinstance(value, Mapping):
+            value = value[name]
+        elif isinstance(value, (list, tuple)):
+            value = value[int(name)]
+        else:
+            value = getattr(value, name)
+    return value
+
+
+__all__ = ["Block", "Bound", "Campus", "Headroom", "Part", "Rule", "Signal", "field_at"]

@@ -1,0 +1,1 @@
+"""Declared data: what a field is, its unit and limits, and how a broken rule is told."""
