@@ -1,0 +1,1 @@
+"""The case file: read with positions, validated at once, aligned to its time steps."""

@@ -172,6 +172,10 @@ class Block(ABC):
         """Offer room to move for reserves."""
         self.campus.headrooms[self.name] = headroom
 
+    def full(self, name: str, of: str = "") -> str:
+        """Name of a quantity in results: ``part.name``, or ``part.of.name`` for one of several alike."""
+        return ".".join(entry for entry in (self.name, of, name) if entry)
+
     @abstractmethod
     def _linear(self, term: Linear | float) -> Linear:
         """Return a term of the block's own kind, also for a plain number."""

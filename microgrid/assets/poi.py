@@ -1,0 +1,107 @@
+"""Point of interconnection: the meter between the campus and the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal
+
+from microgrid.assets.asset import Asset
+from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.block import Block
+from microgrid.formulation.connection import Behaviour
+from microgrid.schema.quantity import Declared, Profile, quantity
+
+
+Net = Callable[[int], Linear]
+
+
+class Variation(Declared):
+    """Limit on how far the net exchange may move within a rolling window (utility MW-variation limits)."""
+
+    window_min: float = quantity("min", "length of the rolling window", gt=0)
+    change_mw: float = quantity("MW", "largest change between any two steps in the window", gt=0)
+
+
+class Poi(Asset):
+    """Grid connection with firm and non-firm limits, ramp and variation limits.
+
+    Import and export are separate so that each can be priced; doing both at once is forbidden, by a binary only at
+    steps where a solved relaxation would do so.
+    """
+
+    behaviour: ClassVar[Behaviour] = "grid"
+    example: ClassVar[Mapping[str, object]] = {"kind": "poi", "bus": "POI", "import_limit_mw": 60.0}
+
+    kind: Literal["poi"] = "poi"
+    import_limit_mw: float = quantity("MW", "firm import right", symbol=r"\bar P^{imp}", ge=0)
+    export_limit_mw: float = quantity("MW", "firm export right", symbol=r"\bar P^{exp}", default=0.0, ge=0)
+    non_firm_import_mw: Profile = quantity(
+        "MW", "import offered above the firm right, step by step", symbol=r"N^{imp}_t", default=0.0, ge=0
+    )
+    non_firm_export_mw: Profile = quantity(
+        "MW", "export offered above the firm right, step by step", symbol=r"N^{exp}_t", default=0.0, ge=0
+    )
+    ramp_mw_per_min: float | None = quantity(
+        "MW/min", "largest rate of change of the net exchange", symbol="R", default=None, gt=0
+    )
+    variations: tuple[Variation, ...] = quantity("-", "MW-variation limits over rolling windows", default=())
+
+    def formulate(self, block: Block) -> None:
+        """Write import, export, their limits and rates of change."""
+        horizon, steps = block.horizon, block.horizon.steps
+        firm_import, firm_export = block.capacity("import_limit_mw"), block.capacity("export_limit_mw")
+        import_limit = [firm_import + extra for extra in block.profile("non_firm_import_mw")]
+        export_limit = [firm_export + extra for extra in block.profile("non_firm_export_mw")]
+        import_ = block.variable("import_mw", steps, "MW", "power bought at the meter", upper=import_limit)
+        export = block.variable("export_mw", steps, "MW", "power sold at the meter", upper=export_limit)
+        block.exclusive(import_, export, import_limit, export_limit)
+
+        def net(t: int) -> Linear:
+            return import_[t] - export[t]
+
+        block.injects(net)
+        block.publish("import_mw", lambda t: import_[t], "MW", "metered import")
+        block.publish("export_mw", lambda t: export[t], "MW", "metered export")
+        if self.ramp_mw_per_min is not None:
+            self._limit_ramp(block, net, self.ramp_mw_per_min)
+        for variation in self.variations:
+            reach = int(variation.window_min // horizon.step_min)
+            for lag in range(1, reach + 1):
+                _limit_change(block, net, variation.change_mw, lag, f"{variation.window_min:g}min_lag{lag}")
+
+    def _limit_ramp(self, block: Block, net: Net, ramp: float) -> None:
+        horizon = block.horizon
+
+        @block.constraint(horizon.steps)
+        def ramp_up(t: int) -> Relation | None:
+            r"""(p^{imp}_t - p^{exp}_t) - (p^{imp}_{t-1} - p^{exp}_{t-1}) \le 60 R \Delta_t"""
+            before = horizon.previous(t)
+            return None if before is None else net(t) - net(before) <= 60.0 * ramp * horizon.hours[t]
+
+        @block.constraint(horizon.steps)
+        def ramp_down(t: int) -> Relation | None:
+            r"""(p^{imp}_{t-1} - p^{exp}_{t-1}) - (p^{imp}_t - p^{exp}_t) \le 60 R \Delta_t"""
+            before = horizon.previous(t)
+            return None if before is None else net(before) - net(t) <= 60.0 * ramp * horizon.hours[t]
+
+
+def _limit_change(block: Block, net: Net, change_mw: float, lag: int, of: str) -> None:
+    count, wraps = block.horizon.count, block.horizon.wraps
+
+    def earlier(t: int) -> int | None:
+        return (t - lag) % count if wraps or t >= lag else None
+
+    @block.constraint(block.horizon.steps, of=of)
+    def variation_up(t: int) -> Relation | None:
+        r"""p^{net}_t - p^{net}_{t-k} \le \Delta P^{max} for every lag k inside the window"""
+        before = earlier(t)
+        return None if before is None else net(t) - net(before) <= change_mw
+
+    @block.constraint(block.horizon.steps, of=of)
+    def variation_down(t: int) -> Relation | None:
+        r"""p^{net}_{t-k} - p^{net}_t \le \Delta P^{max} for every lag k inside the window"""
+        before = earlier(t)
+        return None if before is None else net(before) - net(t) <= change_mw
+
+
+__all__ = ["Poi", "Variation"]

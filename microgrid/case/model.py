@@ -1,0 +1,120 @@
+"""A loaded case: what is studied, on which network, over which time, with aligned inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator, model_validator
+
+from microgrid.assets.asset import Asset
+from microgrid.formulation.connection import Connection
+from microgrid.formulation.horizon import Horizon
+from microgrid.schema.quantity import Declared, quantity
+
+
+class TimeWindow(Declared):
+    """The steps of the case."""
+
+    start: str = Field(description="first instant, local date or time (ISO 8601), e.g. 2025-07-15 or 2025-07-15T06:00")
+    end: str = Field(description="last instant, exclusive, in the same form")
+    step_min: Literal[5, 15, 30, 60] = Field(60, description="length of a step in minutes")
+    zone: str = Field(description="IANA time zone, e.g. America/Chicago")
+    ends: Literal["wrap", "fixed"] = Field(
+        "fixed", description="wrap: the last instant is the first again (steady state); fixed: parts state their ends"
+    )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError) as unknown:
+            raise ValueError(f"{zone!r} is not an IANA time zone") from unknown
+        return zone
+
+    @model_validator(mode="after")
+    def _steps_are_whole(self) -> Self:
+        span = self._instant(self.end) - self._instant(self.start)
+        if span <= pd.Timedelta(0):
+            raise ValueError(f"the window from {self.start} to {self.end} has no hours: end must lie after start")
+        if span % pd.Timedelta(minutes=self.step_min):
+            raise ValueError(f"the window is not a whole number of {self.step_min}-min steps")
+        return self
+
+    def _instant(self, text: str) -> pd.Timestamp:
+        try:
+            stamp = pd.Timestamp(text)
+            local = stamp.tz_localize(self.zone) if stamp.tzinfo is None else stamp
+        except Exception as wrong:
+            raise ValueError(f"{text!r} is not a local date or time in {self.zone} ({wrong})") from wrong
+        return local.tz_convert("UTC")
+
+    def horizon(self) -> Horizon:
+        """Time axis of the window."""
+        start, end = self._instant(self.start), self._instant(self.end)
+        count = int((end - start) / pd.Timedelta(minutes=self.step_min))
+        return Horizon(start, self.step_min, count, self.zone, self.ends == "wrap")
+
+
+class SolveOptions(Declared):
+    """How far to solve."""
+
+    gap: float = quantity("1", "relative gap to prove", default=1e-3, gt=0, lt=1)
+    time_limit_s: float = quantity("s", "wall time after which an unproven solve ends", default=1800.0, gt=0)
+
+
+class CaseHeader(Declared):
+    """Everything of a case file except its parts."""
+
+    name: str = Field(description="short name, letters, digits, - and _", pattern=r"^[A-Za-z0-9_-]+$")
+    title: str = Field("", description="one line that says what the case is")
+    time: TimeWindow = Field(description="the steps of the case")
+    network: str = Field("", description="network by name or path (.py with build(), or pandapower .json); empty for none")
+    solve: SolveOptions = Field(default_factory=SolveOptions, description="how far to solve")
+    plugins: tuple[str, ...] = Field((), description="Python files with own assets; the only thing a case executes")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A validated case.
+
+    `parts` holds assets, then programs, then tariffs, by name, in the order in which they write their pages; `inputs`
+    holds every series aligned to the horizon under ``part.field``; `resolved` is the case file with overrides applied.
+    """
+
+    header: CaseHeader
+    parts: Mapping[str, Declared]
+    inputs: Mapping[str, np.ndarray]
+    units: Mapping[str, str]
+    resolved: Mapping[str, Any]
+    folder: Path
+    files: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Short name of the case."""
+        return self.header.name
+
+    @cached_property
+    def horizon(self) -> Horizon:
+        """Time axis of the case."""
+        return self.header.time.horizon()
+
+    @property
+    def assets(self) -> dict[str, Asset]:
+        """Parts that have a bus."""
+        return {name: part for name, part in self.parts.items() if isinstance(part, Asset)}
+
+    def connections(self) -> list[Connection]:
+        """Where every asset connects."""
+        return [link for name, asset in self.assets.items() for link in asset.connections(name)]
+
+
+__all__ = ["Case", "CaseHeader", "SolveOptions", "TimeWindow"]

@@ -1,0 +1,152 @@
+"""The one place that speaks to HiGHS: pass a program, run it, read status, point, bound and duals.
+
+HiGHS 1.14.0 returned wrong MIP optima as "optimal"; the project requires 1.15 or newer and checks it here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import highspy
+import numpy as np
+
+from microgrid.dispatch.compile import Program
+from microgrid.errors import MicrogridError
+
+MINIMUM_VERSION = (1, 15)
+
+
+class Status(Enum):
+    """How a run ended."""
+
+    OPTIMAL = "optimal"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    LIMIT = "limit"
+    FAILED = "failed"
+
+
+_STATUS = {
+    highspy.HighsModelStatus.kOptimal: Status.OPTIMAL,
+    highspy.HighsModelStatus.kInfeasible: Status.INFEASIBLE,
+    highspy.HighsModelStatus.kUnbounded: Status.UNBOUNDED,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: Status.INFEASIBLE,
+    highspy.HighsModelStatus.kTimeLimit: Status.LIMIT,
+    highspy.HighsModelStatus.kIterationLimit: Status.LIMIT,
+    highspy.HighsModelStatus.kSolutionLimit: Status.LIMIT,
+    highspy.HighsModelStatus.kInterrupt: Status.LIMIT,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run's status, best point (None when there is none), its objective and the proven bound (both with offset)."""
+
+    status: Status
+    point: np.ndarray | None
+    objective: float
+    bound: float
+    row_duals: np.ndarray | None = None
+
+
+class Highs:
+    """A HiGHS instance that holds one program and can be re-run with other bounds."""
+
+    def __init__(self, program: Program, *, relax: bool = False, options: dict[str, Any] | None = None) -> None:
+        """Pass `program`; with `relax` every column is continuous."""
+        check_version()
+        with _silenced():
+            self.solver = highspy.Highs()
+        self.set({"output_flag": False, "threads": 1, **(options or {})})
+        self.mixed = bool(program.integer.any()) and not relax
+        if self.solver.passModel(_highs_lp(program, self.mixed)) == highspy.HighsStatus.kError:
+            raise MicrogridError("HiGHS refused the compiled program")
+        self._all = np.arange(program.cost.size, dtype=np.int32)
+
+    def set(self, options: dict[str, Any]) -> None:
+        """Set HiGHS options; an unknown one is a defect."""
+        for name, value in options.items():
+            if self.solver.setOptionValue(name, value) == highspy.HighsStatus.kError:
+                raise MicrogridError(f"HiGHS has no option {name} = {value!r}")
+
+    def bounds(self, columns: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Change the bounds of some columns; the basis is kept for a warm start."""
+        self.solver.changeColsBounds(
+            columns.size, columns.astype(np.int32), np.asarray(lower, float), np.asarray(upper, float)
+        )
+
+    def start_from(self, point: np.ndarray) -> None:
+        """Offer a starting point (MIP start)."""
+        solution = highspy.HighsSolution()
+        solution.col_value = list(point)
+        self.solver.setSolution(solution)
+
+    def run(self) -> Outcome:
+        """Solve and read the outcome."""
+        self.solver.run()
+        status = _STATUS.get(self.solver.getModelStatus(), Status.FAILED)
+        info = self.solver.getInfo()
+        solved = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        solution = self.solver.getSolution()
+        point = np.array(solution.col_value) if solved else None
+        objective = float(info.objective_function_value) if solved else float("inf")
+        if self.mixed:
+            return Outcome(status, point, objective, float(info.mip_dual_bound))
+        bound = objective if status is Status.OPTIMAL else float("-inf")
+        duals = np.array(solution.row_dual) if status is Status.OPTIMAL else None
+        return Outcome(status, point, objective, bound, duals)
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Drop what C code prints: HiGHS greets on stdout before any option can stop it, which would spoil --json."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as sink:  # noqa: PTH123 - a device, not a project file
+            os.dup2(sink.fileno(), 1)
+            yield
+            ctypes.CDLL(None).fflush(None)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _highs_lp(program: Program, mixed: bool) -> highspy.HighsLp:  # noqa: FBT001
+    lp = highspy.HighsLp()
+    lp.num_row_, lp.num_col_ = program.matrix.shape
+    lp.col_cost_, lp.offset_ = program.cost, float(program.offset)
+    lp.col_lower_, lp.col_upper_ = program.lower, program.upper
+    lp.row_lower_, lp.row_upper_ = program.row_lower, program.row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = program.matrix.indptr
+    lp.a_matrix_.index_ = program.matrix.indices
+    lp.a_matrix_.value_ = program.matrix.data
+    if mixed:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        lp.integrality_ = [kinds[int(flag)] for flag in program.integer]
+    return lp
+
+
+def check_version() -> None:
+    """Raise when HiGHS is older than the first version whose MIP answers are trusted."""
+    version = version_text()
+    numbers = tuple(int(entry) for entry in re.findall(r"\d+", version)[:2])
+    if numbers < MINIMUM_VERSION:
+        raise MicrogridError(f"HiGHS {version} is too old (wrong MIP optima before 1.15): pip install -U highspy")
+
+
+def version_text() -> str:
+    """HiGHS version, e.g. ``1.16.0``."""
+    return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
+
+
+__all__ = ["Highs", "Outcome", "Status", "check_version", "version_text"]

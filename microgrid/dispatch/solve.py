@@ -1,0 +1,199 @@
+"""Solve a program to a proven gap: relaxation, repair, neighbourhood, branch and bound.
+
+The relaxation's optimum is the bound that certifies every later point. Most campuses end at the repair; only when its
+gap misses the target are integers searched, first those the relaxation left fractional, then all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from microgrid.dispatch.compile import Program
+from microgrid.dispatch.exclusive import add_binaries, decided_sides, overlaps
+from microgrid.dispatch.highs import Highs, Outcome, Status
+from microgrid.dispatch.repair import fractional, repair
+from microgrid.errors import MicrogridError, SolverLimit
+
+NEIGHBOURHOOD_SHARE = 0.4  # of the time limit, so that branch and bound keeps the larger part
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the solve: its name, wall seconds, best objective and bound after it (USD)."""
+
+    name: str
+    seconds: float
+    objective: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """An integral point with its certificate.
+
+    `program` is the program solved, including binaries added for exclusive pairs; `gap` is
+    ``(objective - bound) / max(1, |objective|)``; `row_duals` are those of the program with integers fixed.
+    """
+
+    program: Program
+    point: np.ndarray
+    objective: float
+    bound: float
+    stages: tuple[Stage, ...]
+    row_duals: np.ndarray | None = None
+
+    @property
+    def gap(self) -> float:
+        """Proven relative distance from the optimum."""
+        return relative_gap(self.objective, self.bound)
+
+
+class InfeasibleProgram(MicrogridError):
+    """No point satisfies the rows; caught by the caller, which explains it in the field's terms."""
+
+    exit_code = 3
+
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class _Search:
+    """State of one solve."""
+
+    gap: float
+    deadline: float
+    progress: Progress
+    stages: list[Stage] = field(default_factory=list)
+    best: Outcome | None = None
+    bound: float = float("-inf")
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Announce a step and keep its time and result."""
+        self.progress(name)
+        began = time.perf_counter()
+        yield
+        objective = self.best.objective if self.best else float("inf")
+        self.stages.append(Stage(name, time.perf_counter() - began, objective, self.bound))
+
+    def offer(self, outcome: Outcome | None) -> None:
+        """Keep the better point."""
+        if outcome is None or outcome.point is None:
+            return
+        if self.best is None or outcome.objective < self.best.objective:
+            self.best = outcome
+
+    @property
+    def done(self) -> bool:
+        """True when the best point is within the asked gap."""
+        return self.best is not None and relative_gap(self.best.objective, self.bound) <= self.gap
+
+    @property
+    def seconds_left(self) -> float:
+        return max(1.0, self.deadline - time.perf_counter())
+
+
+def relative_gap(objective: float, bound: float) -> float:
+    """Distance of an objective from a bound, relative to the objective (at least 1 USD)."""
+    return max(0.0, objective - bound) / max(1.0, abs(objective))
+
+
+def solve(
+    program: Program,
+    *,
+    gap: float = 1e-3,
+    time_limit_s: float = 1800.0,
+    progress: Progress = lambda _: None,
+) -> Solution:
+    """Return a point within `gap` of the optimum, with its bound.
+
+    Raises:
+        InfeasibleProgram: no point satisfies the rows (confirmed without presolve).
+        SolverLimit: the time limit came first.
+    """
+    search = _Search(gap, time.perf_counter() + time_limit_s, progress)
+    while True:
+        search.best = None
+        solver, relaxed = _relax(program, search)
+        _integers(program, solver, relaxed, search)
+        if search.best is None or search.best.point is None:
+            raise SolverLimit(f"no feasible commitment found within {time_limit_s:g} s")
+        fresh = overlaps(program, search.best.point)
+        if not fresh:
+            break
+        program = add_binaries(program, fresh)
+    best = search.best
+    if not search.done:
+        raise SolverLimit(
+            f"gap {relative_gap(best.objective, search.bound):.3%} after {time_limit_s:g} s; {gap:.3%} was asked"
+        )
+    assert best.point is not None  # noqa: S101 - narrowed above; offer() keeps points only
+    point = best.point.copy()
+    point[program.integer] = np.round(point[program.integer])
+    return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals)
+
+
+def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
+    """Solve the LP relaxation; its optimum is the bound."""
+    with search.stage("LP relaxation"):
+        solver = Highs(program, relax=True, options={"presolve": "off"})
+        relaxed = solver.run()
+        if relaxed.status is Status.INFEASIBLE:
+            raise InfeasibleProgram("no dispatch satisfies the limits")
+        if relaxed.status is Status.UNBOUNDED:
+            raise MicrogridError("the objective is unbounded: a price rewards an unlimited quantity")
+        if relaxed.status is not Status.OPTIMAL:
+            raise MicrogridError(f"HiGHS ended the relaxation with {relaxed.status.value}")
+        search.bound = relaxed.objective
+    return solver, relaxed
+
+
+def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search) -> None:
+    """Find an integral point within the gap, with as little search as it takes."""
+    assert relaxed.point is not None  # noqa: S101 - an optimal outcome has a point
+    loose = fractional(program, relaxed.point)
+    if loose.size == 0:
+        search.offer(relaxed)
+        return
+    with search.stage("repair"):
+        search.offer(repair(program, solver, relaxed.point, decided_sides(program, relaxed.point)))
+    if search.done:
+        return
+    with search.stage("neighbourhood"):
+        near = _free_only(program, relaxed.point, loose)
+        found = _branch(near, search, search.seconds_left * NEIGHBOURHOOD_SHARE)
+        search.offer(found)
+    if search.done:
+        return
+    with search.stage("branch and bound"):
+        found = _branch(program, search, search.seconds_left)
+        search.bound = max(search.bound, found.bound)
+        search.offer(found)
+
+
+def _free_only(program: Program, point: np.ndarray, loose: np.ndarray) -> Program:
+    """The program with every integer fixed at its rounded value, except the loose ones, free between their integers."""
+    lower, upper = program.lower.copy(), program.upper.copy()
+    columns = np.flatnonzero(program.integer)
+    lower[columns] = upper[columns] = np.round(point[columns])
+    lower[loose], upper[loose] = np.floor(point[loose]), np.ceil(point[loose])
+    return replace(program, lower=lower, upper=upper)
+
+
+def _branch(program: Program, search: _Search, seconds: float) -> Outcome:
+    """Branch and bound, stopped as soon as the asked gap to the bound of the whole program is reached."""
+    solver = Highs(program, options={"mip_rel_gap": 0.5 * search.gap, "time_limit": float(seconds)})
+    if search.best is not None and search.best.point is not None:
+        solver.start_from(search.best.point)
+    enough = search.bound + search.gap * max(1.0, abs(search.bound)) * 0.999
+    solver.set({"objective_target": float(enough)})
+    return solver.run()
+
+
+__all__ = ["InfeasibleProgram", "Solution", "Stage", "relative_gap", "solve"]
