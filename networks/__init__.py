@@ -1,0 +1,1 @@
+"""Networks that ship with the project: one file each, with `build() -> pandapowerNet`."""
