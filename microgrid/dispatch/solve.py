@@ -129,6 +129,9 @@ def solve(
             break
         program = add_binaries(program, fresh)
     best = search.best
+    if program.integer.any() and best.row_duals is None:
+        with search.stage("prices"):
+            best = _with_prices(program, best)
     if not search.done:
         raise SolverLimit(
             f"gap {relative_gap(best.objective, search.bound):.3%} after {time_limit_s:g} s; {gap:.3%} was asked"
@@ -184,6 +187,15 @@ def _free_only(program: Program, point: np.ndarray, loose: np.ndarray) -> Progra
     lower[columns] = upper[columns] = np.round(point[columns])
     lower[loose], upper[loose] = np.floor(point[loose]), np.ceil(point[loose])
     return replace(program, lower=lower, upper=upper)
+
+
+def _with_prices(program: Program, best: Outcome) -> Outcome:
+    """Re-solve with the integers held at their values: the continuous optimum beside them, and the prices of rows."""
+    assert best.point is not None  # noqa: S101 - only points are offered
+    lower, upper = program.lower.copy(), program.upper.copy()
+    lower[program.integer] = upper[program.integer] = np.round(best.point[program.integer])
+    held = Highs(replace(program, lower=lower, upper=upper), relax=True, options={"presolve": "off"}).run()
+    return held if held.status is Status.OPTIMAL and held.objective <= best.objective + 1e-6 * abs(best.objective) else best
 
 
 def _branch(program: Program, search: _Search, seconds: float) -> Outcome:

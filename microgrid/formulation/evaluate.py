@@ -51,6 +51,7 @@ class Reading:
     rows: list[RowResidual] = field(default_factory=list)
     costs: dict[str, np.ndarray] = field(default_factory=dict)
     cost_equations: dict[str, str] = field(default_factory=dict)
+    cost_indexes: dict[str, Index] = field(default_factory=dict)
     overlaps: dict[str, float] = field(default_factory=dict)
     bound_miss: float = 0.0
     integer_miss: float = 0.0
@@ -132,6 +133,7 @@ class ValueBlock(Block):
             name = self.full(rule.__name__, of)
             self.reading.costs[name] = np.array([sign * number(rule(place)) for place in index])
             self.reading.cost_equations[name] = equation(rule)
+            self.reading.cost_indexes[name] = index
             return rule
 
         return keep

@@ -1,0 +1,1 @@
+"""What a run leaves behind: flat datasets with units, a folder that is whole or absent, a manifest."""

@@ -1,0 +1,190 @@
+"""Say why no dispatch exists, in MW, hours and the names of limits.
+
+Two relaxations are tried. First only the power balance may be missed, at the least total energy: the answer is how many
+MW are short (or in surplus), in which hours, and which limits would shorten the shortage (those with a price in that
+relaxation, which is a Farkas certificate of the conflict). When the conflict lies elsewhere, every rule may be missed
+instead, and the rules that must give way are named. HiGHS's irreducible infeasible subset of the worst step names the
+smallest set of limits that contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import highspy
+import numpy as np
+import scipy.sparse as sp
+
+from microgrid.dispatch.balance import CAMPUS
+from microgrid.dispatch.compile import Program, RowGroup
+from microgrid.dispatch.highs import Highs, Status
+from microgrid.errors import Conflict, Infeasible
+from microgrid.formulation.horizon import Horizon
+
+TOLERANCE_MW = 1e-4
+NAMED = 8  # conflicts told; more than these hide the cause
+
+
+@dataclass(frozen=True)
+class _Slacks:
+    """Outcome of an elastic relaxation: signed miss of every elastic row, prices of rows and columns."""
+
+    rows: np.ndarray
+    miss: np.ndarray
+    row_price: np.ndarray
+    column_price: np.ndarray
+
+
+def explain(program: Program, horizon: Horizon) -> Infeasible:
+    """Return the error that tells why `program` has no point."""
+    relaxed = replace(program, integer=np.zeros_like(program.integer))
+    balance = [group for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")]
+    slacks = _elastic(relaxed, balance)
+    if slacks is not None and np.abs(slacks.miss).max(initial=0.0) > TOLERANCE_MW:
+        return _shortage(relaxed, horizon, slacks)
+    slacks = _elastic(relaxed, program.rows)
+    if slacks is not None and np.abs(slacks.miss).max(initial=0.0) > TOLERANCE_MW:
+        return _conflicting_rules(relaxed, horizon, slacks)
+    return Infeasible("no integral commitment satisfies the limits, although a fractional one does", [])
+
+
+def _elastic(program: Program, groups: Sequence[RowGroup]) -> _Slacks | None:
+    """Least total miss of the rows of `groups`; None when even that has no point."""
+    rows = np.concatenate([np.arange(group.span.start, group.span.stop) for group in groups])
+    count, (height, width) = rows.size, program.matrix.shape
+    place = np.arange(count)
+    up = sp.csr_array((np.ones(count), (rows, place)), shape=(height, count))
+    matrix = sp.csr_array(sp.hstack([program.matrix, up, -up], format="csr"))
+    none, endless = np.zeros(2 * count), np.full(2 * count, np.inf)
+    relaxed = replace(
+        program,
+        matrix=matrix,
+        lower=np.concatenate([program.lower, none]),
+        upper=np.concatenate([program.upper, endless]),
+        cost=np.concatenate([np.zeros(width), np.ones(2 * count)]),
+        offset=0.0,
+        integer=np.zeros(width + 2 * count, bool),
+    )
+    solver = Highs(relaxed)
+    outcome = solver.run()
+    if outcome.status is not Status.OPTIMAL or outcome.point is None:
+        return None
+    solution = solver.solver.getSolution()
+    miss = outcome.point[width : width + count] - outcome.point[width + count :]
+    return _Slacks(rows, miss, np.array(solution.row_dual), np.array(solution.col_dual)[:width])
+
+
+def _shortage(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible:
+    """Positive miss: power is short; negative: power has nowhere to go."""
+    steps = np.concatenate([np.asarray(group.positions) for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")])
+    conflicts = []
+    for sign, text in ((1.0, "power is short"), (-1.0, "surplus power has nowhere to go")):
+        amount = sign * slacks.miss
+        hit = amount > TOLERANCE_MW
+        if hit.any():
+            worst = int(np.argmax(amount))
+            hours = float(sum(horizon.hours[step] for step in steps[hit]))
+            energy = float(sum(amount[place] * horizon.hours[steps[place]] for place in np.flatnonzero(hit)))
+            conflicts.append(
+                Conflict(text, float(amount[worst]), hours, horizon.label(int(steps[worst])), f"{energy:,.1f} MWh in all")
+            )
+    head = conflicts[0]
+    message = f"{head.limit}: {head.shortfall_mw:,.3f} MW at the worst step ({head.worst}), in {head.hours:,.2f} h"
+    worst_step = int(steps[np.argmax(np.abs(slacks.miss))])
+    day = [step for step in range(horizon.count) if horizon.local[step].date() == horizon.local[worst_step].date()]
+    subset = irreducible_subset(program, [worst_step]) or irreducible_subset(program, day)
+    if subset:
+        message += f"; these contradict each other there: {', '.join(subset)}"
+    return Infeasible(message, [*conflicts, *_priced_limits(program, horizon, slacks)][:NAMED])
+
+
+def _priced_limits(program: Program, horizon: Horizon, slacks: _Slacks) -> list[Conflict]:
+    """Limits whose relaxation would shorten the shortage, by variable and rule, most hours first."""
+    found: list[Conflict] = []
+    for group in program.columns:
+        price = slacks.column_price[group.span]
+        for sign, limits, word in ((-1.0, program.upper, "upper"), (1.0, program.lower, "lower")):
+            hit = np.flatnonzero(sign * price > 1e-6)
+            bounds = limits[group.span]
+            if hit.size and not (word == "lower" and np.allclose(bounds[hit], 0.0)):
+                found.append(_limit(group.declaration.name, word, bounds[hit], group.declaration.unit, hit, horizon))
+    for rows in program.rows:
+        if rows.name.startswith(f"{CAMPUS}."):
+            continue
+        hit = np.flatnonzero(np.abs(slacks.row_price[rows.span]) > 1e-6)
+        if hit.size and np.ptp(program.row_upper[rows.span]) + abs(program.row_upper[rows.span]).max() > 0:
+            found.append(_rule(rows, hit, horizon))
+    return sorted(found, key=lambda conflict: -conflict.hours)
+
+
+def _limit(name: str, word: str, bounds: np.ndarray, unit: str, hit: np.ndarray, horizon: Horizon) -> Conflict:  # noqa: PLR0913, PLR0917
+    span = f"{bounds.min():,.3g}" if np.ptp(bounds) < 1e-9 else f"{bounds.min():,.3g} … {bounds.max():,.3g}"
+    inside = [int(place) for place in hit if place < horizon.count]
+    hours = float(sum(horizon.hours[place] for place in inside))
+    worst = horizon.label(inside[0]) if inside else ""
+    return Conflict(f"{name} {word} limit {span} {unit}", 0.0, hours, worst, "would have to give way")
+
+
+def _rule(rows: RowGroup, hit: np.ndarray, horizon: Horizon) -> Conflict:
+    steps = [int(rows.positions[place]) for place in hit]
+    inside = [step for step in steps if step < horizon.count]
+    timed = len(rows.positions) > 1
+    hours = float(sum(horizon.hours[step] for step in inside)) if timed else 0.0
+    worst = horizon.label(inside[0]) if inside and timed else ""
+    return Conflict(f"rule {rows.name}", 0.0, hours, worst, rows.equation)
+
+
+def _conflicting_rules(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible:
+    miss = dict(zip(slacks.rows.tolist(), slacks.miss.tolist(), strict=True))
+    conflicts = []
+    for rows in program.rows:
+        amounts = np.abs([miss.get(row, 0.0) for row in range(rows.span.start, rows.span.stop)])
+        hit = np.flatnonzero(amounts > TOLERANCE_MW)
+        if hit.size:
+            rule = _rule(rows, hit, horizon)
+            conflicts.append(replace(rule, shortfall_mw=float(amounts.max())))
+    conflicts.sort(key=lambda conflict: -conflict.shortfall_mw)
+    names = ", ".join(conflict.limit for conflict in conflicts[:3])
+    return Infeasible(f"these rules contradict each other or the limits of their variables: {names}", conflicts[:NAMED])
+
+
+def irreducible_subset(program: Program, steps: Sequence[int]) -> list[str]:
+    """Names of limits in HiGHS's irreducible infeasible subset of some steps (empty when those alone are feasible).
+
+    Rows and columns of other steps are left free, so the answer is about these steps only.
+    """
+    lower, upper = program.lower.copy(), program.upper.copy()
+    row_lower, row_upper = program.row_lower.copy(), program.row_upper.copy()
+    for group in program.columns:
+        if group.declaration.index.name == "time":
+            other = ~np.isin(np.arange(group.declaration.index.size), steps)
+            lower[group.span] = np.where(other, -np.inf, lower[group.span])
+            upper[group.span] = np.where(other, np.inf, upper[group.span])
+    for rows in program.rows:
+        other = ~np.isin(rows.positions, steps)
+        row_lower[rows.span] = np.where(other, -np.inf, row_lower[rows.span])
+        row_upper[rows.span] = np.where(other, np.inf, row_upper[rows.span])
+    alone = replace(
+        program, lower=lower, upper=upper, row_lower=row_lower, row_upper=row_upper, integer=np.zeros_like(program.integer)
+    )
+    solver = Highs(alone, options={"presolve": "off"})
+    if solver.run().status is not Status.INFEASIBLE:
+        return []
+    iis = highspy.HighsIis()
+    solver.solver.getIis(iis)
+    names = {_row_name(program, int(row)) for row in iis.row_index_}
+    return sorted(names | {_column_name(program, int(column)) for column in iis.col_index_})
+
+
+def _row_name(program: Program, row: int) -> str:
+    return next(f"rule {rows.name}" for rows in program.rows if rows.span.start <= row < rows.span.stop)
+
+
+def _column_name(program: Program, column: int) -> str:
+    group = next(group for group in program.columns if group.span.start <= column < group.span.stop)
+    low, high = program.lower[column], program.upper[column]
+    return f"{group.declaration.name} within {low:g} … {high:g} {group.declaration.unit}"
+
+
+__all__ = ["explain", "irreducible_subset"]
