@@ -1,0 +1,113 @@
+"""Per-unit bus injections of a grid at many steps, from the profiles of its elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.network.profiles import Profiles
+from microgrid.powerflow.grid import Grid
+
+
+@dataclass(frozen=True)
+class Injections:
+    """Bus injections (buses, steps), complex per unit, and set points (controlled buses, steps) in pu.
+
+    `current` and `impedance` vary with |V| and |V|² and are None when no load depends on voltage.
+    """
+
+    power: np.ndarray
+    current: np.ndarray | None
+    impedance: np.ndarray | None
+    vm_pu: np.ndarray
+
+    def pick(self, columns: np.ndarray) -> Injections:
+        """The chosen columns, in the order given."""
+        current, impedance = (None if part is None else part[:, columns] for part in (self.current, self.impedance))
+        return Injections(self.power[:, columns], current, impedance, self.vm_pu[:, columns])
+
+    def at(self, voltage: np.ndarray) -> np.ndarray:
+        """Complex injection at the voltages given, (buses, columns) pu, voltage-dependent parts included."""
+        if self.current is None or self.impedance is None:
+            return self.power
+        size = np.abs(voltage)
+        return self.power + self.current * size + self.impedance * size**2
+
+
+def check_profiles(grid: Grid, profiles: Profiles) -> None:
+    """Raise InvalidInput for every profile that does not fit the net: unknown table, wrong shape, not a number."""
+    problems = []
+    for quantity, given in (("p_mw", profiles.p_mw), ("q_mvar", profiles.q_mvar), ("vm_pu", profiles.vm_pu)):
+        for table, values in given.items():
+            problems += _check_one(grid, profiles.steps, table, quantity, np.asarray(values))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _check_one(grid: Grid, steps: int, table: str, quantity: str, values: np.ndarray) -> list[Problem]:
+    where = f"profiles.{quantity}[{table}]"
+    if table not in grid.tables or (quantity == "vm_pu") != (table == "gen") and quantity != "p_mw":
+        return [
+            Problem(field=where, rule="no such profile", remedy="load, sgen, storage: p_mw, q_mvar; gen: p_mw, vm_pu")
+        ]
+    wanted = (len(grid.tables[table].index), steps)
+    if values.shape != wanted:
+        return [Problem(field=where, value=str(values.shape), rule=f"shape must be (elements, steps) = {wanted}")]
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        element, step = bad[0]
+        rule = f"not a number at step {step} of element {grid.tables[table].names[element]} ({len(bad)} in all)"
+        return [Problem(field=where, rule=rule)]
+    return []
+
+
+def injections(grid: Grid, profiles: Profiles, begin: int, end: int) -> Injections:
+    """Injections of steps `begin` … `end`; tables without a profile keep the values of the net."""
+    power = np.repeat(grid.constant_power[:, None], end - begin, axis=1)
+    current = impedance = None
+    for name, table in grid.tables.items():
+        p = _series(profiles.p_mw.get(name), table.p_mw, begin, end)
+        q = _series(profiles.q_mvar.get(name), table.q_mvar, begin, end)
+        if name == "load" and grid.load_shares.any:
+            current, impedance = _voltage_dependent(grid, p, q)
+            shares = grid.load_shares
+            p = p * (1.0 - shares.current_p - shares.impedance_p)[:, None]
+            q = q * (1.0 - shares.current_q - shares.impedance_q)[:, None]
+        _add(power, table.incidence(grid.buses) / grid.base_mva, p, q)
+    return Injections(power, current, impedance, _set_points(grid, profiles, begin, end))
+
+
+def _add(power: np.ndarray, incidence: np.ndarray, p: np.ndarray, q: np.ndarray) -> None:
+    real, imag = incidence @ p, incidence @ q
+    power.real += real  # broadcasts a constant column
+    power.imag += imag
+
+
+def _voltage_dependent(grid: Grid, p: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    table, shares = grid.tables["load"], grid.load_shares
+    parts = []
+    for share_p, share_q in ((shares.current_p, shares.current_q), (shares.impedance_p, shares.impedance_q)):
+        real = table.incidence(grid.buses, share_p) @ p
+        parts.append((real + 1j * (table.incidence(grid.buses, share_q) @ q)) / grid.base_mva)
+    return parts[0], parts[1]
+
+
+def _series(values: np.ndarray | None, constant: np.ndarray, begin: int, end: int) -> np.ndarray:
+    return np.broadcast_to(constant[:, None], (len(constant), end - begin)) if values is None else values[:, begin:end]
+
+
+def _set_points(grid: Grid, profiles: Profiles, begin: int, end: int) -> np.ndarray:
+    out = np.repeat(grid.controlled_vm_pu[:, None], end - begin, axis=1)
+    wanted = profiles.vm_pu.get("gen")
+    if wanted is None:
+        return out
+    for element, bus in enumerate(grid.tables["gen"].bus):
+        place = np.flatnonzero(grid.controlled == bus)
+        if len(place):
+            out[place[0]] = wanted[element, begin:end]
+    return out
+
+
+__all__ = ["Injections", "check_profiles", "injections"]

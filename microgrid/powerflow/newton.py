@@ -1,0 +1,274 @@
+"""One network, many operating points: builds the equations once and solves columns with numba or NumPy."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from microgrid.powerflow import kernel_numpy
+from microgrid.powerflow.columns import Columns, Equations
+from microgrid.powerflow.symbolic import plan_elimination
+
+log = logging.getLogger(__name__)
+FIRST_PASS, FINAL_PASS = 6, 20  # iterations; stragglers of the first pass are gathered so that they hold nobody up
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Admittance changes that differ by column: `delta` (items,) added to Y[`row_bus`, `column_bus`] in `column`."""
+
+    column: np.ndarray
+    row_bus: np.ndarray
+    column_bus: np.ndarray
+    delta: np.ndarray
+
+    @classmethod
+    def join(cls, parts: list[Overlay]) -> Overlay:
+        """Put several overlays together; changes of the same entry add up."""
+        if not parts:
+            empty = np.zeros(0, np.int64)
+            return cls(empty, empty, empty, np.zeros(0, complex))
+        names = ("column", "row_bus", "column_bus", "delta")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def pick(self, columns: np.ndarray, total: int) -> Overlay:
+        """Changes of the chosen `columns` out of `total`, renumbered in the order given."""
+        position = np.full(total, -1)
+        position[columns] = np.arange(len(columns))
+        keep = position[self.column] >= 0
+        return Overlay(position[self.column[keep]], self.row_bus[keep], self.column_bus[keep], self.delta[keep])
+
+
+@dataclass(frozen=True)
+class Points:
+    """Operating points to solve; arrays are (buses, columns), complex per unit, injection positive.
+
+    `power` is the constant-power injection, `current` and `impedance` the injections at 1 pu that vary with |V| and
+    |V|² (None when there are none). `start` gives the starting voltages, and the phasor of reference buses. `holds`
+    (candidates, columns) is True where a voltage-controlled bus keeps the magnitude of `start`; `frozen`
+    (buses, columns) marks buses that stay at `start` because they are dead.
+    """
+
+    power: np.ndarray
+    start: np.ndarray
+    holds: np.ndarray
+    current: np.ndarray | None = None
+    impedance: np.ndarray | None = None
+    frozen: np.ndarray | None = None
+    overlay: Overlay = field(default_factory=lambda: Overlay.join([]))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Voltages (buses, columns) complex per unit, Newton iterations (columns,), -1 where it did not converge."""
+
+    voltage: np.ndarray
+    iterations: np.ndarray
+
+    @property
+    def converged(self) -> np.ndarray:
+        """True where a column converged."""
+        return self.iterations >= 0
+
+
+def numba_wanted() -> bool:
+    """True when numba is installed and MICROGRID_NUMBA is not 0."""
+    return os.environ.get("MICROGRID_NUMBA", "1") != "0" and importlib.util.find_spec("numba") is not None
+
+
+def thread_count() -> int:
+    """Threads for column ranges: MICROGRID_THREADS, else the processors this process may use."""
+    asked = os.environ.get("MICROGRID_THREADS", "")
+    return (
+        int(asked)
+        if asked
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+
+
+def compiled_before() -> bool:
+    """True when the compiled kernel lies in numba's cache, so that the first call will not take a compilation."""
+    from microgrid.powerflow import kernel  # noqa: PLC0415 -- numba must stay optional
+
+    return any(Path(kernel.solve_columns.stats.cache_path).glob("kernel.solve_columns*.nbi"))
+
+
+class Network:
+    """Equations of one admittance matrix, ready to solve any number of columns.
+
+    `y_bus` (buses, buses) complex per unit; `reference` and `candidates`: buses with fixed phasor, and buses that may
+    hold their magnitude. Overlays may only touch entries present in the pattern of `y_bus`.
+    """
+
+    def __init__(self, y_bus: sp.csr_matrix, reference: np.ndarray, candidates: np.ndarray) -> None:
+        """Order the elimination and number the entries."""
+        self.buses = y_bus.shape[0]
+        self.reference, self.candidates = np.asarray(reference, np.int64), np.asarray(candidates, np.int64)
+        self.rows = np.setdiff1d(np.arange(self.buses), self.reference)
+        self.row_of = np.full(self.buses, -1)
+        self.row_of[self.rows] = np.arange(len(self.rows))
+        full = _symmetric(y_bus)
+        inner = full[self.rows][:, self.rows].tocsr()
+        self.plan, self._block = plan_elimination(inner)
+        self._build(full, y_bus)
+
+    def _build(self, full: sp.csr_matrix, y_bus: sp.csr_matrix) -> None:
+        values = dict(zip(zip(*y_bus.tocoo().coords, strict=True), y_bus.tocoo().data, strict=True))
+        start, column_bus, block, admittance = [0], [], [], []
+        for row, bus in enumerate(self.rows.tolist()):
+            for other in full.indices[full.indptr[bus] : full.indptr[bus + 1]].tolist():
+                if other == bus:
+                    continue
+                column_bus.append(other)
+                block.append(self._block[row, int(self.row_of[other])] if self.row_of[other] >= 0 else -1)
+                admittance.append(values.get((bus, other), 0j))
+            start.append(len(column_bus))
+        own = np.array([values.get((bus, bus), 0j) for bus in self.rows.tolist()], complex)
+        other_y = np.array(admittance, complex)
+        magnitude = np.full(len(self.rows), -1)
+        magnitude[self.row_of[self.candidates]] = np.arange(len(self.candidates))
+        integers = (np.array(item, np.int64) for item in (self.rows, start, column_bus, block))
+        parts = (other_y.real.copy(), other_y.imag.copy(), own.real.copy(), own.imag.copy())
+        self.equations = Equations(*integers, *parts, magnitude, np.full(len(self.rows), -1))
+
+    def solve(self, points: Points, *, max_iterations: int = FINAL_PASS) -> Solution:
+        """Solve all columns; those not converged after a few iterations go on together in chunks of their own."""
+        total = points.power.shape[1]
+        equations, columns = self._columns(points)
+        self._sweep(equations, columns, np.arange(total), min(FIRST_PASS, max_iterations))
+        late = np.flatnonzero((columns.iterations < 0) & np.isfinite(columns.error) & (columns.error < 1e6))
+        if len(late) and max_iterations > FIRST_PASS:
+            self._again(equations, columns, points, late, max_iterations - FIRST_PASS)
+        voltage = np.empty((self.buses, total), complex)
+        voltage.real, voltage.imag = columns.v_real, columns.v_imag
+        return Solution(voltage, columns.iterations)
+
+    def _again(self, equations: Equations, columns: Columns, points: Points, late: np.ndarray, more: int) -> None:
+        picked = self._pick(columns, points.overlay, late)
+        self._sweep(equations, picked, np.arange(len(late)), more)
+        columns.v_real[:, late], columns.v_imag[:, late] = picked.v_real, picked.v_imag
+        done = picked.iterations >= 0
+        columns.iterations[late] = np.where(done, picked.iterations + FIRST_PASS, -1)
+
+    def _sweep(self, equations: Equations, columns: Columns, place: np.ndarray, max_iterations: int) -> None:
+        count = len(place)
+        if count == 0:
+            return
+        if not numba_wanted():
+            kernel_numpy.solve_columns(equations, columns, 0, count, max_iterations)
+            return
+        from microgrid.powerflow import kernel  # noqa: PLC0415 -- numba must stay optional
+
+        if not kernel.solve_columns.signatures and not compiled_before():
+            log.info("compiling the power-flow kernel, once on this machine (about 20 s)")
+        widest = 256 if self.buses < 300 else 64
+        threads = thread_count()
+        width = min(widest, 8 * max(1, -(-count // (8 * threads))))
+        share = width * max(1, -(-count // (width * threads)))
+        ranges = [(begin, min(count, begin + share)) for begin in range(0, count, share)]
+        if len(ranges) == 1 or not kernel.solve_columns.signatures:
+            for begin, end in ranges:
+                kernel.solve_columns(equations, self.plan, columns, begin, end, width, max_iterations)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            tasks = [
+                pool.submit(kernel.solve_columns, equations, self.plan, columns, begin, end, width, max_iterations)
+                for begin, end in ranges
+            ]
+            for task in tasks:
+                task.result()
+
+    def _columns(self, points: Points) -> tuple[Equations, Columns]:
+        total = points.power.shape[1]
+        start = np.broadcast_to(points.start, (self.buses, total))
+        none = np.zeros((0, total))
+        dependent = points.current is not None or points.impedance is not None
+        current = _complex(points.current, self.buses, total) if dependent else none + 0j
+        impedance = _complex(points.impedance, self.buses, total) if dependent else none + 0j
+        equations, free_q, free_p = self._masks(points, total)
+        columns = Columns(
+            start.real.copy(),
+            start.imag.copy(),
+            np.ascontiguousarray(points.power.real),
+            np.ascontiguousarray(points.power.imag),
+            current.real.copy(),
+            current.imag.copy(),
+            impedance.real.copy(),
+            impedance.imag.copy(),
+            free_q,
+            free_p,
+            *self._overlay(points.overlay, total),
+            np.full(total, -1, np.int64),
+            np.full(total, np.inf),
+            np.full(total, np.inf),
+        )
+        return equations, columns
+
+    def _masks(self, points: Points, total: int) -> tuple[Equations, np.ndarray, np.ndarray]:
+        free_q = 1.0 - points.holds.astype(float)
+        if points.frozen is None or not points.frozen.any():
+            return self.equations, free_q, np.ones((0, total))
+        dead = np.setdiff1d(np.flatnonzero(points.frozen.any(axis=1)), self.reference)
+        frozen_row = np.full(len(self.rows), -1)
+        frozen_row[self.row_of[dead]] = np.arange(len(dead))
+        magnitude_row = self.equations.magnitude_row.copy()
+        fresh = dead[magnitude_row[self.row_of[dead]] < 0]
+        magnitude_row[self.row_of[fresh]] = len(free_q) + np.arange(len(fresh))
+        free_q = np.concatenate([free_q, np.ones((len(fresh), total))])
+        free_q[magnitude_row[self.row_of[dead]]] *= ~points.frozen[dead]
+        equations = self.equations._replace(magnitude_row=magnitude_row, frozen_row=frozen_row)
+        return equations, free_q, 1.0 - points.frozen[dead].astype(float)
+
+    def _overlay(self, overlay: Overlay, total: int) -> tuple[np.ndarray, ...]:
+        row = self.row_of[overlay.row_bus] if len(overlay.column) else np.zeros(0, np.int64)
+        keep = np.flatnonzero(row >= 0)
+        keep = keep[np.argsort(overlay.column[keep], kind="stable")]
+        start = np.zeros(total + 1, np.int64)
+        np.cumsum(np.bincount(overlay.column[keep], minlength=total), out=start[1:])
+        row, other, delta = row[keep], overlay.column_bus[keep], overlay.delta[keep]
+        return start, row, other, self._block_numbers(row, other), delta.real.copy(), delta.imag.copy()
+
+    def _block_numbers(self, row: np.ndarray, other: np.ndarray) -> np.ndarray:
+        pair, back = np.unique(np.stack([row, other]), axis=1, return_inverse=True)
+        numbers = [self._block_number(int(r), int(o)) for r, o in pair.T]
+        return np.array(numbers, np.int64)[back.ravel()] if numbers else np.zeros(0, np.int64)
+
+    def _block_number(self, row: int, other: int) -> int:
+        if other == self.rows[row]:
+            return -2
+        begin, end = self.equations.row_start[row], self.equations.row_start[row + 1]
+        if other not in self.equations.column_bus[begin:end]:
+            raise ValueError(
+                f"admittance between buses {self.rows[row]} and {other} is not in the pattern of the network"
+            )
+        return self._block[row, int(self.row_of[other])] if self.row_of[other] >= 0 else -1
+
+    def _pick(self, columns: Columns, overlay: Overlay, late: np.ndarray) -> Columns:
+        total = columns.p.shape[1]
+        arrays = [np.ascontiguousarray(values[:, late]) for values in columns[:10]]
+        fresh = (np.full(len(late), -1, np.int64), np.full(len(late), np.inf), np.full(len(late), np.inf))
+        return Columns(*arrays, *self._overlay(overlay.pick(late, total), len(late)), *fresh)
+
+
+def _symmetric(y_bus: sp.csr_matrix) -> sp.csr_matrix:
+    """Pattern of `y_bus` made structurally symmetric, with all diagonals, columns sorted in each row."""
+    ones = sp.csr_matrix((np.ones(y_bus.nnz), y_bus.indices, y_bus.indptr), shape=y_bus.shape)
+    full = (ones + ones.T + sp.identity(y_bus.shape[0])).tocsr()
+    full.sort_indices()
+    return full
+
+
+def _complex(values: np.ndarray | None, buses: int, total: int) -> np.ndarray:
+    return np.zeros((buses, total), complex) if values is None else np.broadcast_to(values, (buses, total))
+
+
+__all__ = ["Network", "Overlay", "Points", "Solution", "compiled_before", "numba_wanted", "thread_count"]

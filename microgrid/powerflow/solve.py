@@ -1,0 +1,166 @@
+"""Solve operating points with retries and prove each one: residual of the power balance and sane voltages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+
+from microgrid.powerflow.grid import Grid
+from microgrid.powerflow.injections import Injections
+from microgrid.powerflow.newton import Network, Overlay, Points
+
+RESIDUAL_TOLERANCE_PU = 1e-7
+SANE_VM_PU = (0.5, 1.5)
+RESTART_ITERATIONS = 30
+
+
+class Status(IntEnum):
+    """How a step was solved."""
+
+    SOLVED = 0
+    RESTARTED = 1
+    PANDAPOWER = 2
+    DIVERGENT = 3
+
+
+@dataclass(frozen=True)
+class Model:
+    """A grid and the equations built from it; make it once and use it for every call."""
+
+    grid: Grid
+
+    @cached_property
+    def network(self) -> Network:
+        """Equations with the elimination plan of the grid."""
+        return Network(self.grid.y_bus, self.grid.reference, self.grid.controlled)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Voltages (buses, columns) complex pu, `Status`, Newton iterations and proven residual (pu) per column."""
+
+    voltage: np.ndarray
+    status: np.ndarray
+    iterations: np.ndarray
+    residual: np.ndarray
+
+    @property
+    def ok(self) -> np.ndarray:
+        """True where a column is solved and proven."""
+        return self.status < Status.DIVERGENT
+
+
+def starting_voltage(grid: Grid, voltage: np.ndarray, vm_pu: np.ndarray) -> np.ndarray:
+    """Starting voltages (buses, columns): references and controlled buses at their set points.
+
+    A Newton iteration holds whatever magnitude it starts from, so a start that forgets a set point changes the question.
+    """
+    start = np.repeat(voltage, vm_pu.shape[1], axis=1) if voltage.shape[1] == 1 else voltage.copy()
+    at = start[grid.controlled]
+    start[grid.controlled] = at / np.abs(at) * vm_pu
+    start[grid.reference] = grid.reference_voltage[:, None]
+    return start
+
+
+def points_of(grid: Grid, injections: Injections, voltage: np.ndarray, holds: np.ndarray, overlay: Overlay) -> Points:
+    """Operating points with every set point in place."""
+    start = starting_voltage(grid, voltage, injections.vm_pu)
+    return Points(injections.power, start, holds, injections.current, injections.impedance, overlay=overlay)
+
+
+def residual(model: Model, points: Points, voltage: np.ndarray) -> np.ndarray:
+    """Largest |V conj(YV) - S| per column (pu) over the balances that must hold; independent of the solver."""
+    current = model.grid.y_bus @ voltage
+    overlay = points.overlay
+    np.add.at(current, (overlay.row_bus, overlay.column), overlay.delta * voltage[overlay.column_bus, overlay.column])
+    wanted = points.power
+    if points.current is not None and points.impedance is not None:
+        size = np.abs(voltage)
+        wanted = wanted + points.current * size + points.impedance * size**2
+    gap = voltage * np.conj(current) - wanted
+    gap[model.grid.reference] = 0.0
+    held = gap[model.grid.controlled]
+    gap[model.grid.controlled] = np.where(points.holds, held.real, held)
+    if points.frozen is not None:
+        gap[points.frozen] = 0.0
+    return np.abs(gap).max(axis=0, initial=0.0)
+
+
+def solve_points(model: Model, points: Points) -> Solved:
+    """Solve all columns; those that fail or cannot be proven start again from the DC solution with more iterations."""
+    solution = model.network.solve(points)
+    with np.errstate(all="ignore"):
+        proof, sane = residual(model, points, solution.voltage), _sane(points, solution.voltage)
+    good = solution.converged & (proof <= RESIDUAL_TOLERANCE_PU) & sane
+    status = np.where(good, Status.SOLVED, Status.DIVERGENT).astype(np.int8)
+    solved = Solved(solution.voltage, status, solution.iterations, proof)
+    return solved if good.all() else _restart(model, points, solved)
+
+
+def _sane(points: Points, voltage: np.ndarray) -> np.ndarray:
+    size = np.abs(voltage)
+    inside = (size > SANE_VM_PU[0]) & (size < SANE_VM_PU[1])
+    return np.asarray((inside if points.frozen is None else inside | points.frozen).all(axis=0))
+
+
+def _restart(model: Model, points: Points, solved: Solved) -> Solved:
+    late = np.flatnonzero(~solved.ok)
+    again = pick_points(points, late)
+    held = np.abs(again.start)
+    phase = model.grid.start / np.abs(model.grid.start)
+    start = np.repeat(phase[:, None], len(late), axis=1)
+    keep = np.concatenate([model.grid.reference, model.grid.controlled])
+    start[keep] *= held[keep]
+    start[model.grid.reference] = again.start[model.grid.reference]
+    again = replace(again, start=start)
+    solution = model.network.solve(again, max_iterations=RESTART_ITERATIONS)
+    with np.errstate(all="ignore"):
+        proof, sane = residual(model, again, solution.voltage), _sane(again, solution.voltage)
+    good = solution.converged & (proof <= RESIDUAL_TOLERANCE_PU) & sane
+    voltage, status = solved.voltage.copy(), solved.status.copy()
+    iterations, proven = solved.iterations.copy(), solved.residual.copy()
+    voltage[:, late], iterations[late], proven[late] = solution.voltage, solution.iterations, proof
+    status[late] = np.where(good, Status.RESTARTED, Status.DIVERGENT)
+    return Solved(voltage, status, iterations, proven)
+
+
+def pick_points(points: Points, columns: np.ndarray) -> Points:
+    """The chosen columns of `points`, in the order given."""
+    total = points.power.shape[1]
+    one = points.start.shape[1] == 1
+    current, impedance, frozen = (
+        None if part is None else part[:, columns] for part in (points.current, points.impedance, points.frozen)
+    )
+    start = np.repeat(points.start, len(columns), axis=1) if one else points.start[:, columns]
+    overlay = points.overlay.pick(columns, total)
+    return Points(points.power[:, columns], start, points.holds[:, columns], current, impedance, frozen, overlay)
+
+
+def warm_start(model: Model, injections: Injections) -> np.ndarray:
+    """Voltages (buses, 1) at the mean injection of the columns, or the DC start where that has no solution."""
+    mean = injections.power.mean(axis=1, keepdims=True)
+    current, impedance = (
+        None if part is None else part.mean(axis=1, keepdims=True)
+        for part in (injections.current, injections.impedance)
+    )
+    middle = Injections(mean, current, impedance, injections.vm_pu.mean(axis=1, keepdims=True))
+    holds = np.ones(middle.vm_pu.shape, bool)
+    points = points_of(model.grid, middle, model.grid.start[:, None], holds, Overlay.join([]))
+    solved = solve_points(model, points)
+    return solved.voltage if solved.ok.all() else model.grid.start[:, None]
+
+
+__all__ = [
+    "Model",
+    "Solved",
+    "Status",
+    "pick_points",
+    "points_of",
+    "residual",
+    "solve_points",
+    "starting_voltage",
+    "warm_start",
+]
