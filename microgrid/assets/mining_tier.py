@@ -13,7 +13,7 @@ from microgrid.assets.cooling import Cooling, find_cooling, known_cooling
 from microgrid.errors import InvalidInput
 from microgrid.schema.quantity import Declared, Profile, quantity
 
-LADDER_LOSS = 0.002
+LADDER_LOSS = 0.006
 """Hash share that a corner of the firmware ladder must be worth to be kept; rungs are many and nearly on a line."""
 
 
