@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_wind_lowers_the_price(ercot: pd.DataFrame) -> None:
     assert -0.5 < together < -0.15
 
 
-def test_price_order_in_time_is_that_of_the_real_hub(ercot: pd.DataFrame, shared) -> None:
+def test_price_order_in_time_is_that_of_the_real_hub(ercot: pd.DataFrame, shared: Callable[[str], Path]) -> None:
     path = shared("data/inputs/ercot_hb_hubavg_rt15_da60_2024_2025.csv")
     real = pd.read_csv(path, index_col=0, parse_dates=True)["rt_spp_usd_mwh"].resample("h").mean().loc["2025"]
     ours = ercot["price_usd_per_mwh"]
