@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 import networkx as nx
@@ -20,7 +19,13 @@ import pandapower.topology
 from pandapower.powerflow import LoadflowNotConverged
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.network.contract_data import limit_problems, name_problems, short_circuit_problems
+from microgrid.network.contract_data import (
+    electrical_problems,
+    limit_problems,
+    name_problems,
+    reference_problems,
+    short_circuit_problems,
+)
 from microgrid.network.lookup import bus_index_of, nearest
 from microgrid.network.source import read_source
 
@@ -28,15 +33,21 @@ STIFFNESS = 20.0
 """Least ratio of the ideal source's fault level to that of the Thevenin line; below it the impedance counts twice."""
 
 INJECTING_TABLES = ("load", "sgen", "gen", "storage", "motor", "ward", "xward", "asymmetric_load", "asymmetric_sgen")
+FAILURES = (
+    LoadflowNotConverged, ValueError, TypeError, KeyError, UserWarning, ArithmeticError, np.linalg.LinAlgError,
+)  # fmt: skip
+"""What pandapower raises on data that no power flow can use."""
+
 NO_LOAD_RANGE_PU = (0.8, 1.2)
 
 
 def check_contract(net: Any) -> list[Problem]:
     """Problems of a network, none where it fulfils the contract; the net is left as it is."""
-    problems = [*name_problems(net), *_poi_problems(net), *_impedance_problems(net)]
-    problems += [*limit_problems(net), *short_circuit_problems(net)]
-    if any(problem.field in {"poi", "ext_grid", "bus"} for problem in problems):
-        return problems  # without a POI, a source and named buses the rest has no meaning
+    names = list(name_problems(net))
+    foundation = [*_poi_problems(net), *reference_problems(net), *electrical_problems(net)]
+    problems = [*names, *foundation, *_impedance_problems(net), *limit_problems(net), *short_circuit_problems(net)]
+    if foundation or any(problem.field == "bus" for problem in names):
+        return problems  # without a POI, a source, named buses and impedances the rest has no meaning
     problems += [*_source_problems(net), *_floating_problems(net)]
     return problems or list(_no_load_problems(net))
 
@@ -65,7 +76,8 @@ def _poi_problems(net: Any) -> Iterator[Problem]:
     named = net.bus[net.bus["name"] == poi]
     if len(named) != 1:
         rule = f"the POI must name exactly one bus, this names {len(named)}"
-        yield Problem(rule, nearest(poi, net.bus["name"].astype(str)), "poi", poi)
+        remedy = "rename the others" if len(named) else nearest(poi, net.bus["name"].astype(str))
+        yield Problem(rule, remedy, "poi", poi)
     elif not bool(named.in_service.iloc[0]):
         yield Problem("the POI bus is out of service", "set in_service of this bus", "poi", poi)
 
@@ -104,9 +116,6 @@ def _thevenin_problems(net: Any, grid: int, poi: int) -> Iterator[Problem]:
     """Rules of a one-branch Thevenin equivalent; a utility modelled at length is taken as it is."""
     source = read_source(net)
     if source is None:
-        return
-    if source.fault_level_mva == inf:
-        yield Problem("the source has no impedance", "give the Thevenin line its R and X", "Thevenin", "0 ohm")
         return
     graph = pandapower.topology.create_nxgraph(net, nogobuses=_fused_buses(net, poi), multi=False)
     beyond = nx.node_connected_component(graph, grid) if grid in graph else set()
@@ -165,7 +174,7 @@ def _no_load_problems(net: Any) -> Iterator[Problem]:
             numba=False,
             lightsim2grid=False,
         )
-    except (LoadflowNotConverged, ValueError, KeyError, UserWarning, ArithmeticError, np.linalg.LinAlgError) as failure:
+    except FAILURES as failure:
         yield Problem(f"the power flow without load fails: {type(failure).__name__} {failure}", remedy, "power flow")
         return
     voltage_pu = empty.res_bus.vm_pu[empty.bus.in_service]

@@ -15,9 +15,9 @@ NAMED_TABLES = (
 )  # fmt: skip
 
 LIMIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "bus": ("vn_kv", "min_vm_pu", "max_vm_pu", "min_vm_emergency_pu", "max_vm_emergency_pu"),
-    "line": ("max_i_ka", "max_loading_percent", "emergency_loading_percent"),
-    "trafo": ("sn_mva", "max_loading_percent", "emergency_loading_percent"),
+    "bus": ("min_vm_pu", "max_vm_pu", "min_vm_emergency_pu", "max_vm_emergency_pu"),
+    "line": ("max_i_ka", "df", "max_loading_percent", "emergency_loading_percent"),
+    "trafo": ("sn_mva", "df", "max_loading_percent", "emergency_loading_percent"),
     "trafo3w": ("sn_hv_mva", "sn_mv_mva", "sn_lv_mva", "max_loading_percent", "emergency_loading_percent"),
 }
 
@@ -33,6 +33,19 @@ SHORT_CIRCUIT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "gen": ("sn_mva", "vn_kv", "xdss_pu", "rdss_ohm", "cos_phi"),
     "sgen": ("sn_mva", "k"),
 }  # fmt: skip
+POSITIVE_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "bus": ("vn_kv",),
+    "ext_grid": ("vm_pu",),
+    "line": ("length_km", "x_ohm_per_km", "parallel"),
+    "trafo": ("vn_hv_kv", "vn_lv_kv", "vk_percent", "parallel"),
+    "trafo3w": ("vn_hv_kv", "vn_mv_kv", "vn_lv_kv", "vk_hv_percent", "vk_mv_percent", "vk_lv_percent"),
+}
+OTHER_ELECTRICAL_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "line": ("r_ohm_per_km", "c_nf_per_km"),
+    "trafo": ("vkr_percent", "pfe_kw", "i0_percent", "shift_degree"),
+    "trafo3w": ("vkr_hv_percent", "vkr_mv_percent", "vkr_lv_percent", "pfe_kw", "i0_percent"),
+}
+BUS_COLUMNS = ("bus", "from_bus", "to_bus", "hv_bus", "mv_bus", "lv_bus")
 UNGROUNDED_GROUPS = {"yy", "yd", "dy", "dd"}
 """Vector groups that pass no zero-sequence current, so that pandapower reads no zero-sequence data of them."""
 
@@ -46,6 +59,33 @@ def name_problems(net: Any) -> Iterator[Problem]:
                 yield Problem("every element has a name", "set its name column", table, f"index {index}")
         for name in sorted({str(name) for name in names[names.duplicated() & names.notna()]}):
             yield Problem("two elements of one table share a name", "rename one of them", table, name)
+
+
+def reference_problems(net: Any) -> Iterator[Problem]:
+    """Elements stand on buses, and switches on elements, that exist."""
+    remedy = "use an index of net.bus, as pandapower.create_bus returns it"
+    for table in NAMED_TABLES[1:]:
+        frame = net[table]
+        for column in set(BUS_COLUMNS) & set(frame.columns):
+            for index in frame.index[~frame[column].isin(net.bus.index)]:
+                yield Problem(f"{column} is no bus", remedy, _label(frame, table, index), f"{frame.loc[index, column]}")
+    switched = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
+    for index, row in net.switch.iterrows():
+        table = switched.get(str(row.et), "bus")
+        if row.element not in net[table].index:
+            rule = f"the switched element is no {table}"
+            yield Problem(rule, f"use an index of net.{table}", _label(net.switch, "switch", index), f"{row.element}")
+
+
+def electrical_problems(net: Any) -> Iterator[Problem]:
+    """Impedances and rated voltages are numbers that a power flow can use."""
+    for table, columns in POSITIVE_COLUMNS.items():
+        for column in columns:
+            yield from _missing(net, table, column, "electrical figure", positive=True)
+    for table, columns in OTHER_ELECTRICAL_COLUMNS.items():
+        for column in columns:
+            yield from _missing(net, table, column, "electrical figure")
+    yield from _crossed(net, "trafo", "vkr_percent", "vk_percent", "a resistance cannot exceed the impedance: mend one")
 
 
 def limit_problems(net: Any) -> Iterator[Problem]:
@@ -92,7 +132,7 @@ def _missing(net: Any, table: str, column: str, kind: str, *, positive: bool = F
             yield Problem(rule, f"set {column}", _label(frame, table, index), f"{values[index]:g}")
 
 
-def _crossed(net: Any, table: str, lower: str, upper: str) -> Iterator[Problem]:
+def _crossed(net: Any, table: str, lower: str, upper: str, remedy: str = "swap or widen them") -> Iterator[Problem]:
     """Rows where `lower` exceeds `upper`."""
     frame = net[table]
     if lower not in frame or upper not in frame:
@@ -100,7 +140,7 @@ def _crossed(net: Any, table: str, lower: str, upper: str) -> Iterator[Problem]:
     low, high = (pd.to_numeric(frame[column], errors="coerce") for column in (lower, upper))
     for index in frame.index[low > high]:
         value = f"{low[index]:g} > {high[index]:g}"
-        yield Problem(f"{lower} exceeds {upper}", "swap or widen them", _label(frame, table, index), value)
+        yield Problem(f"{lower} exceeds {upper}", remedy, _label(frame, table, index), value)
 
 
 def _ungrounded(frame: pd.DataFrame) -> pd.Series:
@@ -116,4 +156,4 @@ def _label(frame: pd.DataFrame, table: str, index: Any) -> str:
     return f"{table} {name}" if isinstance(name, str) and name else f"{table} index {index}"
 
 
-__all__ = ["limit_problems", "name_problems", "short_circuit_problems"]
+__all__ = ["electrical_problems", "limit_problems", "name_problems", "reference_problems", "short_circuit_problems"]

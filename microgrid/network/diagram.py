@@ -24,7 +24,7 @@ class VoltageLevel:
 
 @dataclass(frozen=True)
 class TransformerLine:
-    """One two-winding transformer, equal parallel units told together; `tap_control` is empty where the tap is fixed."""
+    """One two-winding transformer, equal units told together; `tap_control` is empty where the tap is fixed."""
 
     name: str
     hv_bus: str
