@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import sqrt
 from typing import Literal, Self
 
+import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
@@ -188,7 +189,8 @@ def _periods(horizon: Horizon, period: Period, work_mwh: float) -> list[Window]:
     labels = naive.to_period(_FREQUENCY[period])
     found = []
     for label in labels.unique():
-        first, last = labels.searchsorted(label, side="left"), labels.searchsorted(label, side="right")
+        inside = np.flatnonzero(np.asarray(labels == label))
+        first, last = int(inside[0]), int(inside[-1]) + 1
         hours = sum(horizon.hours[first:last])
         begins = pd.Timestamp(label.start_time).tz_localize(horizon.zone, nonexistent="shift_forward", ambiguous=True)
         ends = pd.Timestamp((label + 1).start_time).tz_localize(

@@ -1,0 +1,1 @@
+"""Programs that pay for flexibility at a meter: peaks avoided, reserves sold, interruption offered."""

@@ -1,0 +1,248 @@
+"""Ancillary services: reserve capacity sold hour by hour from loads, batteries and engines, deliverable as sold."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from microgrid.assets.programs.program import Program
+from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
+from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.block import Block, Headroom
+from microgrid.schema.quantity import Declared, Profile, quantity
+
+
+class Product(Declared):
+    """What a reserve must be able to do."""
+
+    up: bool = Field(description="true: more injection or less load; false: the reverse")
+    duration_h: float = quantity("h", "time for which a call must be sustained", symbol="D_s", gt=0)
+    response_min: float = quantity("min", "time in which the sold MW must be reached", symbol=r"\theta_s", gt=0)
+    deployed_share: float = quantity(
+        "1", "expected share of the sold MW called as energy", symbol=r"\delta_s", ge=0, le=1
+    )
+
+
+class Service(Declared):
+    """A product that the campus offers, with its price."""
+
+    product: str | Product = Field(
+        description="shipped product (market.product, e.g. ercot_rtcb.contingency) or own fields"
+    )
+    price_usd_per_mwh: Profile = quantity("$/MWh", "price of a MW held for an hour", symbol=r"\pi_{s,t}", ge=0)
+    max_mw: Profile | None = quantity("MW", "most that can be sold; unlimited when absent", default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _product_is_known(self) -> Self:
+        if isinstance(self.product, str) and self.product not in reserve_products():
+            raise ValueError(
+                f"no product {self.product!r}; choose one of {', '.join(reserve_products())} or give its fields"
+            )
+        return self
+
+    def terms(self) -> Product:
+        """The product itself."""
+        return reserve_products()[self.product] if isinstance(self.product, str) else self.product
+
+
+class Provider(Declared):
+    """An asset that sells, what it may sell, and what its energy is worth when it is called."""
+
+    services: tuple[str, ...] = Field((), description="services it may sell; all when empty")
+    worth_usd_per_mwh: Profile = quantity(
+        "$/MWh", "what a MWh not consumed (or generated) costs the provider when called", symbol="v", default=0.0
+    )
+
+
+class AncillaryServices(Program):
+    r"""Reserves sold from the headroom that assets offer.
+
+    Every provider must hold the MW (headroom), the energy for the duration of the product, and the speed for its
+    response time. At the meter ``import - export - \sum up \ge -export right`` and the reverse for down services, so
+    that a call never breaks the interconnection agreement.
+    """
+
+    example: ClassVar[Mapping[str, object]] = {
+        "kind": "ancillary_services", "poi": "poi",
+        "services": {"contingency": {"product": "ercot_rtcb.contingency", "price_usd_per_mwh": 5.0}},
+    }  # fmt: skip
+
+    kind: Literal["ancillary_services"] = "ancillary_services"
+    services: dict[str, Service] = Field(description="services by name", min_length=1)
+    providers: dict[str, Provider] = Field(
+        default_factory=dict, description="assets that sell; every asset with headroom when empty"
+    )
+    export_right_mw: Profile | None = quantity(
+        "MW", "export allowed while a service is called; that of the meter when absent", default=None, ge=0
+    )
+    import_right_mw: Profile | None = quantity(
+        "MW", "import allowed while a service is called; that of the meter when absent", default=None, ge=0
+    )
+    energy_price_usd_per_mwh: Profile = quantity("$/MWh", "price at which called energy settles", default=0.0)
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        for name, provider in self.providers.items():
+            unknown = [entry for entry in provider.services if entry not in self.services]
+            if unknown:
+                raise ValueError(f"provider {name} sells {', '.join(unknown)}, which are not among services")
+        bad = [name for name in self.services if "." in name or not name.strip()]
+        if bad:
+            raise ValueError(f"service names must not be empty or hold a dot: {', '.join(map(repr, bad))}")
+        return self
+
+    def formulate(self, block: Block) -> None:
+        """Write sales by provider and service with the rows that make them deliverable."""
+        import_right = None if self.import_right_mw is None else block.profile("import_right_mw")
+        export_right = None if self.export_right_mw is None else block.profile("export_right_mw")
+        open_meter(block, self.poi, import_right, export_right)
+        sellers = list(self.providers) or [name for name in block.campus.headrooms if not name.endswith(".meter")]
+        sold: list[tuple[Sale, str]] = []
+        for provider in sellers:
+            sales = self._sell(block, provider, self._room(block, provider))
+            take(block, provider, sales)
+            sold.extend((sale, provider) for sale in sales)
+        meter = self._protect_meter(block, [sale for sale, _ in sold])
+        for sale, provider in sold:
+            report_sale(block, sale, [block.campus.headrooms[provider], meter])
+
+    def _room(self, block: Block, provider: str) -> Headroom:
+        rooms = block.campus.headrooms
+        if provider not in rooms:
+            have = sorted(name for name in rooms if not name.endswith(".meter"))
+            raise KeyError(f"{block.name}: {provider} offers no headroom; assets that do: {have}")
+        return rooms[provider]
+
+    def _sell(self, block: Block, provider: str, room: Headroom) -> list[Sale]:
+        allowed = self.providers.get(provider, Provider()).services or tuple(self.services)
+        worth = block.profile(f"providers.{provider}.worth_usd_per_mwh") if provider in self.providers else None
+        sales = []
+        for name in allowed:
+            product = self.services[name].terms()
+            meter = block.campus.headrooms[site(self.poi)]
+            if any((entry.up if product.up else entry.down) is None for entry in (room, meter)):
+                continue
+            sales.append(self._sale(block, name, provider, room))
+            self._pay(block, sales[-1], product, worth)
+        for up in (True, False):
+            _hold(
+                block,
+                provider,
+                room,
+                [(sale, self.services[sale.service].terms()) for sale in sales if sale.up is up],
+                up=up,
+            )
+        return sales
+
+    def _sale(self, block: Block, name: str, provider: str, room: Headroom) -> Sale:
+        service, product = self.services[name], self.services[name].terms()
+        most = (
+            [float("inf")] * block.horizon.count if service.max_mw is None else block.profile(f"services.{name}.max_mw")
+        )
+        reach = room.ramp_mw_per_min * product.response_min
+        upper = [min(entry, reach) for entry in most]
+        mw = block.variable(
+            "sold_mw", block.horizon.steps, "MW", "reserve sold", of=f"{name}.{provider}",
+            upper=None if min(upper) == float("inf") else upper,
+        )  # fmt: skip
+        price = block.profile(f"services.{name}.price_usd_per_mwh")
+        return Sale(name, provider, mw, product.duration_h, price, product.up)
+
+    def _pay(self, block: Block, sale: Sale, product: Product, worth: Sequence[float] | None) -> None:
+        steps, hours, of = block.horizon.steps, block.horizon.hours, f"{sale.service}.{sale.provider}"
+
+        @block.revenue(steps, of=of)
+        def capacity_payment(t: int) -> Linear:
+            r"""\pi_{s,t} \Delta_t r_{s,i,t}"""
+            return (sale.price_usd_per_mwh[t] * hours[t]) * sale.mw[t]
+
+        if worth is None or product.deployed_share == 0:
+            return
+        energy = block.profile("energy_price_usd_per_mwh")
+        sign = 1.0 if sale.up else -1.0
+
+        @block.cost(steps, of=of)
+        def deployment(t: int) -> Linear:
+            r"""\pm \delta_s \Delta_t (v_i - \lambda_t) r_{s,i,t}"""
+            return (sign * product.deployed_share * hours[t] * (worth[t] - energy[t])) * sale.mw[t]
+
+    def _protect_meter(self, block: Block, sales: Sequence[Sale]) -> Headroom:
+        """Keep the meter within its rights when every service is called at once."""
+        room, steps = block.campus.headrooms[site(self.poi)], block.horizon.steps
+        ups, downs = [sale for sale in sales if sale.up], [sale for sale in sales if not sale.up]
+        if ups and room.up is not None:
+            free_up = room.up
+
+            @block.constraint(steps)
+            def export_right(t: int) -> Relation:
+                r"""p^{imp}_t - p^{exp}_t - \sum_{up} r \ge -\bar P^{exp}"""
+                return sum_of(sale.mw[t] for sale in ups) <= free_up[t]
+
+        if downs and room.down is not None:
+            free_down = room.down
+
+            @block.constraint(steps)
+            def import_right(t: int) -> Relation:
+                r"""p^{imp}_t - p^{exp}_t + \sum_{down} r \le \bar P^{imp}"""
+                return sum_of(sale.mw[t] for sale in downs) <= free_down[t]
+
+        return take(block, site(self.poi), sales)
+
+
+def _hold(block: Block, provider: str, room: Headroom, sales: Sequence[tuple[Sale, Product]], *, up: bool) -> None:
+    """Hold MW, energy and speed for what one provider sells in one direction."""
+    side, energy = (room.up, room.energy_up_mwh) if up else (room.down, room.energy_down_mwh)
+    if not sales or side is None:
+        return
+    steps, of, free = block.horizon.steps, f"{'up' if up else 'down'}.{provider}", side
+
+    @block.constraint(steps, of=of)
+    def capacity(t: int) -> Relation:
+        r"""\sum_s r_{s,i,t} \le h_{i,t}"""
+        return sum_of(sale.mw[t] for sale, _ in sales) <= free[t]
+
+    if energy is not None:
+
+        @block.constraint(steps, of=of)
+        def duration(t: int) -> Relation:
+            r"""\sum_s D_s r_{s,i,t} \le e_{i,t}"""
+            return sum_of(product.duration_h * sale.mw[t] for sale, product in sales) <= energy[t]
+
+    if room.ramp_mw_per_min < float("inf"):
+        _hold_speed(block, of, room.ramp_mw_per_min, sales)
+
+
+def _hold_speed(block: Block, of: str, ramp_mw_per_min: float, sales: Sequence[tuple[Sale, Product]]) -> None:
+    """What must respond within a time, together, is within what can be ramped in that time."""
+    times = sorted({product.response_min for _, product in sales})
+    for limit in times:
+        together = [sale for sale, product in sales if product.response_min <= limit]
+        if len(together) > 1:
+            _respond(block, f"{of}.{limit:g}min", ramp_mw_per_min * limit, together)
+
+
+def _respond(block: Block, of: str, reach_mw: float, together: Sequence[Sale]) -> None:
+    @block.constraint(block.horizon.steps, of=of)
+    def response(t: int) -> Relation:
+        r"""\sum_{s: \theta_s \le \theta} r_{s,i,t} \le R_i \theta"""
+        return sum_of(sale.mw[t] for sale in together) <= reach_mw
+
+
+@cache
+def reserve_products() -> dict[str, Product]:
+    """Shipped products as ``market.product``, from `data/reserve_products.toml` (sources and date stand there)."""
+    text = resources.files("microgrid.assets").joinpath("data/reserve_products.toml").read_text(encoding="utf-8")
+    markets = {market: entry for market, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
+    return {
+        f"{market}.{name}": Product(**fields)
+        for market, products in markets.items()
+        for name, fields in products.items()
+    }
+
+
+__all__ = ["AncillaryServices", "Product", "Provider", "Service", "reserve_products"]

@@ -1,0 +1,193 @@
+"""Interruptible service: a credit for load that the utility may call off, within caps on events and hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+import pandas as pd
+from pydantic import model_validator
+
+from microgrid.assets.programs.program import Program
+from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
+from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.block import Block, Headroom
+from microgrid.formulation.horizon import Horizon
+from microgrid.schema.quantity import Profile, quantity
+
+
+@dataclass(frozen=True)
+class Event:
+    """Steps of one call, first to last exclusive."""
+
+    first: int
+    last: int
+
+
+class Interruptible(Program):
+    """Load above a firm service level, given up on call.
+
+    The campus subscribes MW below its `contract_mw`; the rest is its firm service level. In a called step import stays
+    at that level, or pays for buying through. In every step in which a call may come, assets must stand ready to bring
+    import down to it for the longest event, with MW that no other program has sold.
+    """
+
+    example: ClassVar[Mapping[str, object]] = {
+        "kind": "interruptible", "poi": "poi", "contract_mw": 60.0, "max_subscribed_mw": 40.0,
+        "credit_usd_per_kw_month": 4.0,
+    }  # fmt: skip
+
+    kind: Literal["interruptible"] = "interruptible"
+    contract_mw: float = quantity("MW", "import that the contract reckons with", symbol=r"\bar P", gt=0)
+    max_subscribed_mw: float = quantity("MW", "most MW that may be subscribed", symbol=r"\bar I", gt=0)
+    min_subscribed_mw: float = quantity("MW", "MW subscribed at least", default=0.0, ge=0)
+    credit_usd_per_kw_month: float = quantity("$/kW-month", "credit on subscribed MW", symbol="c", ge=0)
+    called: Profile = quantity("1", "1 where the utility calls (a scenario), else 0", default=0.0, ge=0, le=1)
+    callable: Profile = quantity("1", "1 where a call may come, else 0", default=1.0, ge=0, le=1)
+    max_event_h: float = quantity("h", "longest event", symbol="D", default=4.0, gt=0)
+    max_events_per_year: int = quantity("1", "events that may be called in a local year", default=20, ge=0)
+    max_hours_per_year: float = quantity("h", "hours that may be called in a local year", default=80.0, ge=0)
+    buy_through_usd_per_mwh: float | None = quantity(
+        "$/MWh", "price of import above the firm level in a call; not allowed when absent", default=None, ge=0
+    )
+    providers: tuple[str, ...] = quantity("-", "assets that stand ready; all with headroom when empty", default=())
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        if not self.min_subscribed_mw <= self.max_subscribed_mw <= self.contract_mw:
+            raise ValueError("need min_subscribed_mw <= max_subscribed_mw <= contract_mw")
+        return self
+
+    def formulate(self, block: Block) -> None:
+        """Write the subscription, calls, readiness and money."""
+        months = block.horizon.months
+        subscribed = block.variable(
+            "subscribed_mw", months, "MW", "interruptible MW subscribed in the month",
+            lower=self.min_subscribed_mw, upper=self.max_subscribed_mw,
+        )  # fmt: skip
+        called = [False] * block.horizon.count
+        for event in self.events(block.horizon, block.profile("called")):
+            called[event.first : event.last] = [True] * (event.last - event.first)
+        over = self._curtail(block, subscribed, called)
+        self._stand_ready(block, subscribed, called)
+        share = _month_shares(block.horizon)
+
+        @block.revenue(months)
+        def interruptible_credit(month: int) -> Linear:
+            r"""1000 c I_m times the part of the month inside the window"""
+            return (1000.0 * self.credit_usd_per_kw_month * share[month]) * subscribed[month]
+
+        if over is not None and self.buy_through_usd_per_mwh:
+            rate, hours = self.buy_through_usd_per_mwh, block.horizon.hours
+
+            @block.cost(block.horizon.steps)
+            def buy_through(t: int) -> Linear:
+                r"""c^{bt} \Delta_t o_t"""
+                return (rate * hours[t]) * over[t]
+
+        block.report("called", lambda t: float(called[t]), "1", "1 in a step of a call within the caps")
+
+    def events(self, horizon: Horizon, called: Sequence[float]) -> list[Event]:
+        """Calls that the caps allow: what goes beyond the longest event or a year's caps need not be followed."""
+        events, years = [], horizon.local.year
+        count: dict[int, int] = {}
+        used: dict[int, float] = {}
+        for first, last in _runs(called):
+            year = int(years[first])
+            room_h = min(self.max_event_h, self.max_hours_per_year - used.get(year, 0.0))
+            steps = min(last - first, int(room_h * 60.0 / horizon.step_min + 1e-9))
+            if steps <= 0 or count.get(year, 0) >= self.max_events_per_year:
+                continue
+            events.append(Event(first, first + steps))
+            count[year] = count.get(year, 0) + 1
+            used[year] = used.get(year, 0.0) + steps * horizon.step_min / 60.0
+        return events
+
+    def _curtail(self, block: Block, subscribed: Sequence[Linear], called: Sequence[bool]) -> Sequence[Linear] | None:
+        import_, month_of = block.signal(f"{self.poi}.import_mw"), block.horizon.month_of
+        over = None
+        if self.buy_through_usd_per_mwh is not None:
+            over = block.variable(
+                "over_mw", block.horizon.steps, "MW", "import above the firm service level in a call",
+                upper=[self.contract_mw if entry else 0.0 for entry in called],
+            )  # fmt: skip
+
+        @block.constraint([t for t in block.horizon.steps if called[t]])
+        def firm_service(t: int) -> Relation:
+            r"""p^{imp}_t \le \bar P - I_m + o_t"""
+            level = self.contract_mw - subscribed[month_of[t]]
+            return import_[t] <= (level if over is None else level + over[t])
+
+        return over
+
+    def _stand_ready(self, block: Block, subscribed: Sequence[Linear], called: Sequence[bool]) -> None:
+        """Hold MW of assets that can bring import down to the firm level whenever a call may come."""
+        callable_, month_of = block.profile("callable"), block.horizon.month_of
+        import_ = block.signal(f"{self.poi}.import_mw")
+        open_ = [callable_[t] > 0 and not called[t] for t in block.horizon.steps]
+        rooms = block.campus.headrooms
+        names = self.providers or tuple(name for name, room in rooms.items() if not name.endswith(".meter") and room.up)
+        sales = [self._hold(block, name, rooms[name], open_) for name in names]
+
+        @block.constraint([t for t in block.horizon.steps if open_[t]])
+        def readiness(t: int) -> Relation:
+            r"""\sum_i r_{i,t} \ge p^{imp}_t - (\bar P - I_m)"""
+            firm = self.contract_mw - subscribed[month_of[t]]
+            return sum_of(sale.mw[t] for sale in sales) >= import_[t] - firm
+
+        meter = open_meter(block, self.poi, None, None)
+        free = meter.up
+        if free is not None and sales:
+
+            @block.constraint([t for t in block.horizon.steps if open_[t]])
+            def meter_room(t: int) -> Relation:
+                r"""\sum_i r_{i,t} \le p^{imp}_t - p^{exp}_t + \bar P^{exp} less what other programs sold"""
+                return sum_of(sale.mw[t] for sale in sales) <= free[t]
+
+        left = take(block, site(self.poi), sales)
+        for sale in sales:
+            report_sale(block, sale, [block.campus.headrooms[sale.provider], left])
+
+    def _hold(self, block: Block, provider: str, room: Headroom, open_: Sequence[bool]) -> Sale:
+        steps, of = block.horizon.steps, f"interruption.{provider}"
+        upper = [self.max_subscribed_mw if entry else 0.0 for entry in open_]
+        mw = block.variable("sold_mw", steps, "MW", "MW held ready for a call", upper=upper, of=of)
+        sale = Sale("interruption", provider, mw, self.max_event_h, [0.0] * block.horizon.count)
+        side, energy = room.up, room.energy_up_mwh
+        if side is None:
+            raise KeyError(f"{block.name}: {provider} offers no headroom upward")
+
+        @block.constraint([t for t in steps if open_[t]], of=of)
+        def capacity(t: int) -> Relation:
+            r"""r_{i,t} \le h_{i,t}"""
+            return mw[t] <= side[t]
+
+        if energy is not None:
+
+            @block.constraint([t for t in steps if open_[t]], of=of)
+            def duration(t: int) -> Relation:
+                r"""D r_{i,t} \le e_{i,t}"""
+                return self.max_event_h * mw[t] <= energy[t]
+
+        take(block, provider, [sale])
+        return sale
+
+
+def _runs(called: Sequence[float]) -> list[tuple[int, int]]:
+    """First and last (exclusive) step of every unbroken call."""
+    edges = [False, *(entry > 0.5 for entry in called), False]
+    changes = [t for t in range(len(edges) - 1) if edges[t] != edges[t + 1]]
+    return list(zip(changes[::2], changes[1::2], strict=True))
+
+
+def _month_shares(horizon: Horizon) -> list[float]:
+    """Part of every local month that lies inside the horizon."""
+    hours = [0.0] * horizon.months.size
+    for month, span in zip(horizon.month_of, horizon.hours, strict=True):
+        hours[month] += span
+    whole = [pd.Period(label, "M").days_in_month * 24.0 for label in horizon.months.labels]
+    return [min(1.0, inside / total) for inside, total in zip(hours, whole, strict=True)]
+
+
+__all__ = ["Event", "Interruptible"]

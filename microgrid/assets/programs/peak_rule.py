@@ -1,0 +1,124 @@
+"""Rules of coincident peaks: which intervals count, how many, and how likely each is to be one."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from microgrid.formulation.horizon import Horizon
+from microgrid.schema.quantity import Declared, quantity
+
+
+class PeakRule(Declared):
+    """When a load's share of the system peak is measured."""
+
+    months: tuple[int, ...] = Field(description="months whose peaks count, 1 to 12", min_length=1)
+    per: Literal["month", "season"] = Field(description="one group of peaks a month, or one for all months of a year")
+    peaks: int = quantity("1", "peaks measured in a group", symbol="k", ge=1)
+    interval_min: Literal[5, 15, 30, 60] = Field(description="metering interval of a peak, minutes")
+    candidate_hours: tuple[int, ...] = Field(
+        (), description="local hours in which a blend expects peaks; all when empty"
+    )
+
+    @property
+    def peaks_per_year(self) -> int:
+        """Peaks measured in a year."""
+        return self.peaks * (len(set(self.months)) if self.per == "month" else 1)
+
+
+@dataclass(frozen=True)
+class PeakGroup:
+    """Intervals among which the peaks of one month or season fall.
+
+    `intervals` lists, for each metering interval, its steps in the horizon; `coverage` is the part of the month or
+    season that the horizon covers.
+    """
+
+    label: str
+    intervals: tuple[tuple[int, ...], ...]
+    candidates: tuple[bool, ...]
+    coverage: float
+
+
+def peak_groups(rule: PeakRule, horizon: Horizon) -> list[PeakGroup]:
+    """Groups of the rule that meet the horizon, in order of time."""
+    local = horizon.local
+    naive = pd.DatetimeIndex(local.tz_localize(None))
+    labels = naive.strftime("%Y-%m" if rule.per == "month" else "%Y")
+    counts = np.isin(naive.month, rule.months)
+    found = []
+    for label in dict.fromkeys(labels[counts]):
+        steps = np.flatnonzero((labels == label) & counts)
+        intervals = _intervals(steps, horizon, rule.interval_min)
+        hours = [int(naive.hour[steps_of[0]]) for steps_of in intervals]
+        candidates = tuple(not rule.candidate_hours or hour in rule.candidate_hours for hour in hours)
+        whole = sum(pd.Period(f"{label[:4]}-{month:02d}", "M").days_in_month for month in _months(rule, label)) * 24.0
+        coverage = min(1.0, len(steps) * horizon.step_min / 60.0 / whole)
+        found.append(PeakGroup(str(label), intervals, candidates, coverage))
+    return found
+
+
+def _months(rule: PeakRule, label: str) -> Sequence[int]:
+    return [int(label[5:7])] if rule.per == "month" else sorted(set(rule.months))
+
+
+def _intervals(steps: np.ndarray, horizon: Horizon, interval_min: int) -> tuple[tuple[int, ...], ...]:
+    """Steps of each metering interval; a step longer than the interval stands for the whole of it."""
+    if horizon.step_min >= interval_min:
+        return tuple((int(t),) for t in steps)
+    minutes = (horizon.times.asi8 if horizon.times.unit == "ns" else horizon.times.as_unit("ns").asi8) // 60_000_000_000
+    buckets: dict[int, list[int]] = {}
+    for t in steps:
+        buckets.setdefault(int(minutes[t] // interval_min), []).append(int(t))
+    return tuple(tuple(entry) for entry in buckets.values())
+
+
+def peak_weights(group: PeakGroup, rule: PeakRule, signal: Sequence[float], blend: float) -> list[float]:
+    """Expected number of peaks in each interval of a group, at most one each, together `peaks` times the coverage.
+
+    `signal` is a relative likelihood by step (shape (steps,)). A share `blend` of it is spread evenly over candidate
+    intervals, because the signal is a forecast and the peak moves when everybody follows it. Without any signal in a
+    group all candidates are equally likely.
+    """
+    expected = rule.peaks * group.coverage
+    raw = np.array([np.mean([signal[t] for t in steps]) for steps in group.intervals])
+    even = np.array(group.candidates, dtype=float)
+    even = even if even.any() else np.ones_like(even)
+    told = capped_shares(raw, expected) if raw.sum() > 0 else capped_shares(even, expected)
+    return list((1.0 - blend) * told + blend * capped_shares(even, expected))
+
+
+def capped_shares(likelihood: np.ndarray, expected: float) -> np.ndarray:
+    """Scale likelihoods to sum to `expected` with no entry above one; what a cap cuts goes to the others."""
+    shares = np.zeros_like(likelihood, dtype=float)
+    open_ = likelihood > 0
+    left = min(expected, float(open_.sum()))
+    while left > 1e-12 and open_.any():
+        trial = likelihood[open_] / likelihood[open_].sum() * left
+        full = trial >= 1.0
+        if not full.any():
+            shares[open_] = trial
+            break
+        places = np.flatnonzero(open_)[full]
+        shares[places] = 1.0
+        open_[places] = False
+        left -= float(full.sum())
+    return shares
+
+
+@cache
+def peak_rules() -> dict[str, PeakRule]:
+    """Shipped rules by name, from `data/coincident_peaks.toml` (sources and date stand there)."""
+    text = resources.files("microgrid.assets").joinpath("data/coincident_peaks.toml").read_text(encoding="utf-8")
+    return {name: PeakRule(**entry) for name, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
+
+
+__all__ = ["PeakGroup", "PeakRule", "capped_shares", "peak_groups", "peak_rules", "peak_weights"]

@@ -1,0 +1,143 @@
+"""The ledger of flexibility: who sold which MW, and what is left to sell.
+
+Every sale takes its MW out of the provider's headroom and out of the headroom of the meter. A later program, or a later
+service of the same one, only sees what is left, so no MW can be sold twice, whatever the order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from microgrid.formulation.algebra import Linear, number, total
+from microgrid.formulation.block import Block, Headroom
+
+Terms = Sequence[Linear] | Sequence[float]
+SOLD, SPARE, EARNED = "sold_mw", "spare_mw", "earned_usd"
+COLUMNS = (
+    "program", "service", "provider", "largest_mw", "sold_mwh", "hours", "first", "last", "earned_usd", "deliverable",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sale:
+    """MW sold by one provider to one service at every step, sustained for `duration_h` when called."""
+
+    service: str
+    provider: str
+    mw: Sequence[Linear]
+    duration_h: float
+    price_usd_per_mwh: Sequence[float]
+    up: bool = True
+
+
+def site(poi: str) -> str:
+    """Key of the headroom of a meter in the ledger."""
+    return f"{poi}.meter"
+
+
+def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_right_mw: Terms | None) -> Headroom:
+    """Headroom of the meter: how far import may fall (to full export) and rise, less what is already sold.
+
+    A right that is not given is read from the meter's signals ``import_right_mw`` and ``export_right_mw``; without
+    them nothing may be exported, and no more imported.
+    """
+    key, steps = site(poi), block.horizon.steps
+    import_, export = block.signal(f"{poi}.import_mw"), block.signal(f"{poi}.export_mw")
+    into = _right(block, poi, "export_right_mw", export_right_mw) or [0.0] * block.horizon.count
+    from_grid = _right(block, poi, "import_right_mw", import_right_mw)
+    room = block.campus.headrooms.get(key)
+    up = room.up if room is not None else [import_[t] - export[t] + into[t] for t in steps]
+    down = None if room is None else room.down
+    if down is None and from_grid is not None:
+        down = [from_grid[t] - import_[t] + export[t] for t in steps]
+    block.campus.headrooms[key] = Headroom(up, down)
+    return block.campus.headrooms[key]
+
+
+def _right(block: Block, poi: str, name: str, given: Terms | None) -> Terms | None:
+    signal = f"{poi}.{name}"
+    return block.signal(signal) if given is None and signal in block.campus.signals else given
+
+
+def take(block: Block, name: str, sales: Iterable[Sale]) -> Headroom:
+    """Deduct sales from the headroom called `name` and return what is left."""
+    left = block.campus.headrooms[name]
+    for sale in sales:
+        left = _less(left, sale)
+    block.campus.headrooms[name] = left
+    return left
+
+
+def _less(room: Headroom, sale: Sale) -> Headroom:
+    side, energy = (room.up, room.energy_up_mwh) if sale.up else (room.down, room.energy_down_mwh)
+    side = None if side is None else [term - sold for term, sold in zip(side, sale.mw, strict=True)]
+    if energy is not None:
+        energy = [term - sale.duration_h * sold for term, sold in zip(energy, sale.mw, strict=True)]
+    if sale.up:
+        return Headroom(side, room.down, energy, room.energy_down_mwh, room.ramp_mw_per_min)
+    return Headroom(room.up, side, room.energy_up_mwh, energy, room.ramp_mw_per_min)
+
+
+def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom]) -> None:
+    """Report what a sale earns and the MW that were still free behind it (provider and meter), never negative."""
+    of, hours = f"{sale.service}.{sale.provider}", block.horizon.hours
+    block.report(
+        EARNED,
+        lambda t: (hours[t] * sale.price_usd_per_mwh[t]) * sale.mw[t],
+        "$",
+        "payment for the capacity sold",
+        of=of,
+    )
+
+    def spare(t: int) -> float:
+        free = [number(side[t]) for room in rooms if (side := room.up if sale.up else room.down) is not None]
+        energies = [room.energy_up_mwh if sale.up else room.energy_down_mwh for room in rooms]
+        held = [number(energy[t]) / sale.duration_h for energy in energies if energy is not None]
+        return min([*free, *held], default=0.0)
+
+    block.report(SPARE, spare, "MW", "MW still free behind the sale; negative would not be deliverable", of=of)
+
+
+def sales_table(
+    values: Mapping[str, np.ndarray], hours: Sequence[float], times: pd.DatetimeIndex, tolerance_mw: float = 1e-5
+) -> pd.DataFrame:
+    """Who sold which MW, when, for how much, and whether it was deliverable: one row a program, service and provider.
+
+    `values` holds variables and reports of a result by full name. A sale is deliverable when the MW still free behind
+    it never fall below zero by more than `tolerance_mw`.
+    """
+    rows = []
+    for name in sorted(values):
+        if not name.endswith(f".{SOLD}"):
+            continue
+        program, service, provider = name.removesuffix(f".{SOLD}").split(".", 2)
+        sold = np.asarray(values[name], dtype=float)
+        active = np.flatnonzero(sold > tolerance_mw)
+        stem = f"{program}.{service}.{provider}"
+        rows.append(
+            {
+                "program": program,
+                "service": service,
+                "provider": provider,
+                "largest_mw": float(sold.max(initial=0.0)),
+                "sold_mwh": float(sold @ np.asarray(hours)),
+                "hours": float(np.asarray(hours)[active].sum()),
+                "first": times[active[0]] if active.size else None,
+                "last": times[active[-1]] if active.size else None,
+                "earned_usd": float(np.sum(values.get(f"{stem}.{EARNED}", 0.0))),
+                "deliverable": bool(np.min(values.get(f"{stem}.{SPARE}", np.zeros(1))) >= -tolerance_mw),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def sum_of(terms: Iterable[Linear | float]) -> Linear:
+    """Sum that is a linear term even when nothing is summed."""
+    return total([*terms, 0.0])
+
+
+__all__ = ["EARNED", "SOLD", "SPARE", "Sale", "open_meter", "report_sale", "sales_table", "site", "sum_of", "take"]
