@@ -6,8 +6,8 @@ _TEXT = '''"""@NAME@: a campus behind one 138/34.5 kV transformer.
 
     GRID ──THEVENIN── POI ──T1── MAIN ──FEEDER_1── CAMPUS        60 Hz
 
-Change it freely. `microgrid check network @NAME@.py` tells what the contract still misses. A case uses it by path:
-`network: @NAME@.py`. Assets are not part of the network; the case puts them on buses by name.
+Change it freely. A case uses it by path, `network: @NAME@.py`; on every load it is held to the contract of networks and
+all that is missing is told at once. Assets are not part of the network; the case puts them on buses by name.
 """
 
 import pandapower

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from microgrid.errors import InvalidInput
 from microgrid.formulation.connection import Connection
 from microgrid.network.attach import attach, table_of
-from microgrid.network.short_circuit import FaultData
+from microgrid.network.short_circuit import FaultData, add_storage_fault_sources
 from microgrid.network.source import read_source
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -155,6 +155,17 @@ def test_machine_and_inverter_add_fault_current_by_hand(network):
     expected_ka = factor * 138 / (sqrt(3) * abs(total_ohm)) + inverter_ka
     campus = net.bus.index[net.bus["name"] == "CAMPUS"][0]
     assert net.res_bus_sc.ikss_ka[campus] == pytest.approx(expected_ka, rel=1e-4)
+
+
+def test_battery_inverter_adds_its_rated_fault_current(network):
+    battery = Connection("bess", "CAMPUS", "storage", rating_mva=100)
+    net, _ = attach(network("single_bus"), [battery], {("bess", "CAMPUS"): np.array([0.0])})
+    campus = net.bus.index[net.bus["name"] == "CAMPUS"][0]
+    pandapower.shortcircuit.calc_sc(net, fault="3ph", case="max")
+    without_ka = float(net.res_bus_sc.ikss_ka[campus])
+    add_storage_fault_sources(net)
+    pandapower.shortcircuit.calc_sc(net, fault="3ph", case="max")
+    assert net.res_bus_sc.ikss_ka[campus] - without_ka == pytest.approx(1.2 * 100 / (sqrt(3) * 138), rel=1e-6)
 
 
 def test_faults_run_with_every_behaviour_attached(network):
