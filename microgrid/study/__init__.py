@@ -1,0 +1,1 @@
+"""What a user asks for: solve a case, check it in AC, verify a result."""

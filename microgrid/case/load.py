@@ -1,0 +1,197 @@
+"""Read a case file into a `Case`, or report every problem at once.
+
+Order: find → parse with positions → overrides → header → plugins → parts → cross-checks (names, buses, meters) → series.
+A stage that fails does not stop later ones that can still be checked, so one run of ``microgrid validate`` tells all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from microgrid.assets.asset import Asset
+from microgrid.assets.poi import Poi
+from microgrid.case.align import align_inputs
+from microgrid.case.explain import did_you_mean, problems_of
+from microgrid.case.kinds import built_in, is_asset, plugin_classes
+from microgrid.case.library import find_case
+from microgrid.case.model import Case, CaseHeader
+from microgrid.case.overrides import apply_overrides
+from microgrid.case.source import Source, read_source
+from microgrid.case.tariff_use import tariff_part
+from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.quantity import Declared
+
+SECTIONS = ("assets", "programs", "tariffs")
+RESERVED = frozenset({"campus", "cost", "injection"})
+"""Names that results use themselves."""
+
+
+def load_case(name: str | Path, overrides: Iterable[str] = ()) -> Case:
+    """Load and validate a case by name, folder or path.
+
+    Args:
+        name: a shipped case's name, a folder with a case.yaml, or a file.
+        overrides: ``path.to.field=value`` texts, applied in order.
+
+    Raises:
+        InvalidInput: every problem found, with file, line, column, field, value, rule and remedy.
+    """
+    path = find_case(name)
+    source = apply_overrides(read_source(path), overrides)
+    problems: list[Problem] = []
+    header = _header(source, problems)
+    classes = _classes(source, path.parent, problems)
+    parts, places = _parts(source, classes, path.parent, problems)
+    _check_meters(source, parts, problems)
+    if header is not None:
+        _check_buses(source, header, parts, path.parent, problems)
+    aligned = align_inputs(source, header, parts, places, path.parent, problems)
+    if problems or header is None:
+        raise InvalidInput(problems)
+    files = {str(file): _digest(file) for file in [path, *aligned.files]}
+    return Case(header, parts, aligned.inputs, aligned.units, source.data, path.parent, files)
+
+
+def _header(source: Source, problems: list[Problem]) -> CaseHeader | None:
+    known = {key: value for key, value in source.data.items() if key not in SECTIONS}
+    try:
+        return CaseHeader.model_validate(known)
+    except ValidationError as wrong:
+        found = problems_of(wrong, source, (), CaseHeader)
+        sections = (*CaseHeader.model_fields, *SECTIONS)
+        problems.extend(
+            source.problem((problem.field,), problem.rule, did_you_mean(problem.field, sections))
+            if problem.rule == "unknown field" and problem.field in source.data
+            else problem
+            for problem in found
+        )
+        return None
+
+
+def _classes(source: Source, folder: Path, problems: list[Problem]) -> dict[str, type[Declared]]:
+    """Part classes by kind: built in, and from the case's plugins."""
+    classes = dict(built_in())
+    plugins = source.data.get("plugins") or []
+    for entry in plugins if isinstance(plugins, list) else []:
+        try:
+            classes.update(plugin_classes(folder / str(entry), source.file))
+        except InvalidInput as broken:
+            problems.extend(broken.problems)
+    return classes
+
+
+def _parts(
+    source: Source, classes: Mapping[str, type[Declared]], folder: Path, problems: list[Problem]
+) -> tuple[dict[str, Declared], dict[str, tuple[str, ...]]]:
+    """Declared records by name, and where each stands in the file."""
+    parts: dict[str, Declared] = {}
+    places: dict[str, tuple[str, ...]] = {}
+    for section in SECTIONS:
+        entries = source.data.get(section) or {}
+        if not isinstance(entries, dict):
+            problems.append(source.problem((section,), "must be a mapping of names to records", "write `name: {kind: …}` lines"))
+            continue
+        for name, entry in entries.items():
+            place = (section, name)
+            if not _name_is_free(source, name, place, parts, problems):
+                continue
+            part = _part(source, section, name, entry, classes, folder, problems)
+            if part is not None:
+                parts[name], places[name] = part, place
+    if not source.data.get("assets"):
+        problems.append(source.problem(("assets",), "a case needs at least one asset", "see: microgrid list assets"))
+    return parts, places
+
+
+def _name_is_free(
+    source: Source, name: str, place: tuple[str, str], parts: Mapping[str, Declared], problems: list[Problem]
+) -> bool:
+    if name in parts:
+        problems.append(source.problem(place, "name is given twice, in two sections", "rename one of them", name))
+        return False
+    if name in RESERVED or not name.replace("_", "").replace("-", "").isalnum():
+        problems.append(
+            source.problem(place, "name must be letters, digits, - and _, and not campus, cost or injection", "rename it", name)
+        )
+        return False
+    return True
+
+
+def _part(  # noqa: PLR0913, PLR0917 - what is read, from where, with which classes
+    source: Source,
+    section: str,
+    name: str,
+    entry: Any,
+    classes: Mapping[str, type[Declared]],
+    folder: Path,
+    problems: list[Problem],
+) -> Declared | None:
+    if section == "tariffs":
+        return tariff_part(source, name, entry, folder, problems)
+    wanted = {kind: found for kind, found in classes.items() if is_asset(found) == (section == "assets")}
+    if not isinstance(entry, dict) or "kind" not in entry:
+        problems.append(source.problem((section, name), "needs a kind", f"kinds: {', '.join(wanted)}"))
+        return None
+    found = wanted.get(str(entry["kind"]))
+    if found is None:
+        remedy = did_you_mean(str(entry["kind"]), wanted)
+        problems.append(source.problem((section, name, "kind"), "unknown kind", remedy, entry["kind"]))
+        return None
+    try:
+        return found.model_validate(entry)
+    except ValidationError as wrong:
+        problems.extend(problems_of(wrong, source, (section, name), found))
+        return None
+
+
+def _check_meters(source: Source, parts: Mapping[str, Declared], problems: list[Problem]) -> None:
+    """A tariff or program must name a meter that exists."""
+    meters = [name for name, part in parts.items() if isinstance(part, Poi)]
+    for section in ("programs", "tariffs"):
+        for name in source.data.get(section) or {}:
+            poi = getattr(parts.get(name), "poi", None)
+            if isinstance(poi, str) and poi and poi not in meters:
+                remedy = did_you_mean(poi, meters) or "add an asset of kind poi"
+                problems.append(source.problem((section, name, "poi"), "no such point of interconnection", remedy, poi))
+
+
+def _check_buses(
+    source: Source, header: CaseHeader, parts: Mapping[str, Declared], folder: Path, problems: list[Problem]
+) -> None:
+    """Every bus that an asset names must be in the network."""
+    if not header.network:
+        return
+    from microgrid.network.load import load_network  # noqa: PLC0415 - pandapower loads only for cases with a network
+
+    try:
+        net = load_network(resolve_network(header.network, folder))
+    except InvalidInput as broken:
+        problems.extend(
+            source.problem(("network",), problem.rule, problem.remedy, header.network) if not problem.line else problem
+            for problem in broken.problems
+        )
+        return
+    buses = [str(bus) for bus in net.bus.name]
+    for name, part in parts.items():
+        for bus in part.shares if isinstance(part, Asset) else ():
+            if bus not in buses:
+                remedy = did_you_mean(bus, buses)
+                problems.append(source.problem(("assets", name, "bus"), "no such bus in the network", remedy, bus))
+
+
+def resolve_network(network: str, folder: Path) -> str | Path:
+    """Network name, or its path when a file of that name lies beside the case."""
+    beside = folder / network
+    return beside if beside.suffix and beside.is_file() else network
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+__all__ = ["SECTIONS", "load_case", "resolve_network"]

@@ -1,0 +1,125 @@
+"""Commands on cases: solve, validate, new, list, describe, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from microgrid.cli import display
+
+OVERRIDE = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a field, e.g. --set assets.battery.power_mw=20.")
+QUIET = click.option("--quiet", is_flag=True, help="No progress.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.command()
+@click.argument("case")
+@OVERRIDE
+@click.option("--out", type=click.Path(path_type=Path), help="Result folder  [default: results/CASE]")
+@click.option("--gap", type=click.FloatRange(0, 1, min_open=True), help="Relative gap to prove  [default: of the case, else 0.001]")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds after which an unproven solve ends.")
+@click.option("--solver", default="highs", show_default=True, help="highs, or any solver that Pyomo can reach.")
+@JSON
+@QUIET
+def solve(  # noqa: PLR0913, PLR0917 - one argument an option
+    case: str,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    gap: float | None,
+    time_limit: float | None,
+    solver: str,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Dispatch CASE at least cost, bill it, check every step in AC, and write a result folder.
+
+    CASE is a shipped case's name (see `microgrid list cases`), a folder, or a path to a case.yaml.
+    """
+    with display.progress(quiet=quiet or as_json) as tell:
+        tell("load")
+        from microgrid.case.load import load_case  # noqa: PLC0415 - heavy imports wait until a command runs
+        from microgrid.dispatch.run import SolveSettings  # noqa: PLC0415
+        from microgrid.study.solve import save, solve_case  # noqa: PLC0415
+
+        loaded = load_case(case, overrides)
+        options = loaded.header.solve
+        settings = SolveSettings(gap or options.gap, time_limit or options.time_limit_s, solver)
+        solved = solve_case(loaded, settings=settings, progress=tell)
+        tell("write")
+        folder = save(solved, out or Path("results") / loaded.name)
+    show_summary(solved.summary, as_json=as_json)
+    if not as_json:
+        click.echo(f"written to {folder}")
+    return 4 if solved.violated else 0
+
+
+def show_summary(summary: object, *, as_json: bool) -> None:
+    """Print a summary for people or machines."""
+    if as_json:
+        import json  # noqa: PLC0415
+
+        click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
+        return
+    from microgrid.report.terminal import print_summary  # noqa: PLC0415
+
+    print_summary(summary, display.console())  # type: ignore[arg-type]
+
+
+@click.command()
+@click.argument("case")
+@OVERRIDE
+def validate(case: str, overrides: tuple[str, ...]) -> None:
+    """Check CASE and report every problem at once, without solving."""
+    from microgrid.case.load import load_case  # noqa: PLC0415
+
+    loaded = load_case(case, overrides)
+    horizon = loaded.horizon
+    click.echo(f"{loaded.name}: valid; {len(loaded.parts)} parts, {len(loaded.inputs)} series, {horizon.count:,} steps of {horizon.step_min} min")
+
+
+@click.command()
+@click.option("--kind", help="Only this asset or program.")
+def schema(kind: str | None) -> None:
+    """Print the JSON Schema of a case file, for completion in editors."""
+    import json  # noqa: PLC0415
+
+    from microgrid.case.json_schema import case_schema  # noqa: PLC0415
+
+    click.echo(json.dumps(case_schema(kind), indent=1))
+
+
+@click.command()
+@click.argument("kind")
+def describe(kind: str) -> None:
+    """Print the maths, fields, units and limits of an asset, program or network."""
+    from microgrid.case.describe import describe_text  # noqa: PLC0415
+
+    click.echo(describe_text(kind))
+
+
+@click.command("list")
+@click.argument("what", type=click.Choice(["cases", "networks", "assets", "programs", "tariffs", "charges"]))
+def list_(what: str) -> None:
+    """List shipped and installed cases, networks, assets, programs, tariffs or charges."""
+    from microgrid.case.catalogue import entries  # noqa: PLC0415
+
+    found = entries(what)
+    width = max((len(name) for name in found), default=0)
+    for name, meaning in found.items():
+        click.echo(f"{name:{width}}  {meaning}")
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["case", "asset", "network"]))
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
+def new(what: str, name: str, force: bool) -> None:
+    """Write a working start for an own case, asset or network."""
+    from microgrid.case.starts import write_start  # noqa: PLC0415
+
+    for path in write_start(what, name, force=force):
+        click.echo(f"wrote {path}")
+
+
+COMMANDS = (solve, validate, new, list_, describe, schema)

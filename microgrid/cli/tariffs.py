@@ -1,0 +1,5 @@
+"""Commands on tariffs: bill, tariff check, tariff import."""
+
+from __future__ import annotations
+
+COMMANDS: tuple[()] = ()

@@ -1,0 +1,155 @@
+"""The summary of a result as an engineer's one-pager on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = Mapping[str, Any]
+
+
+def print_summary(summary: Mapping[str, Any], console: Console) -> None:
+    """Print every section of a summary; colours and lines vanish by themselves when piped."""
+    _head(summary["case"], console)
+    _money(summary["money"], console)
+    _energy(summary["energy"], console)
+    _peaks(summary["peaks"], console)
+    _commitment(summary["commitment"], console)
+    _curtailment(summary["curtailment"], console)
+    _bill(summary["bill"], console)
+    _proof(summary["proof"], console)
+    _network(summary["network"], console)
+    print_certificates(summary["certificates"], console)
+
+
+def usd(amount: float) -> str:
+    """Dollars without cents, with separators."""
+    return f"{amount:,.0f}"
+
+
+def _head(case: Row, console: Console) -> None:
+    console.print(f"[bold]{case['name']}[/bold]  {case['title']}", highlight=False)
+    ends = "ends wrap (steady state)" if case["ends"] == "wrap" else "fixed ends"
+    console.print(
+        f"{case['steps']:,} steps of {case['step_min']} min from {case['start']} {case['zone']}, {ends}; "
+        f"network {case['network'] or 'none'}\n",
+        highlight=False,
+    )
+
+
+def table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]], console: Console) -> None:
+    """Print a table; `columns` are (heading, "left" or "right"); nothing is printed for no rows."""
+    entries = list(rows)
+    if not entries:
+        return
+    grid = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading, justify in columns:
+        grid.add_column(heading, justify="right" if justify == "right" else "left", overflow="fold")
+    for entry in entries:
+        grid.add_row(*entry)
+    console.print(grid)
+    console.print()
+
+
+def _money(rows: Sequence[Row], console: Console) -> None:
+    total = sum(row["usd"] for row in rows)
+    lines = [(row["item"], usd(row["usd"]) if row["usd"] > 0 else "", usd(-row["usd"]) if row["usd"] < 0 else "") for row in rows]
+    word = "net cost" if total > 0 else "net revenue"
+    lines.append((word, usd(total) if total > 0 else "", usd(-total) if total <= 0 else ""))
+    table("Money, USD", [("item", "left"), ("cost", "right"), ("revenue", "right")], lines, console)
+
+
+def _energy(rows: Sequence[Row], console: Console) -> None:
+    columns = [("part", "left"), ("source", "right"), ("sink", "right"), ("highest MW", "right")]
+    lines = [(row["part"], _quiet(row["source_mwh"]), _quiet(row["sink_mwh"]), f"{row['highest_mw']:,.1f}") for row in rows]
+    lines.append(("total", usd(sum(row["source_mwh"] for row in rows)), usd(sum(row["sink_mwh"] for row in rows)), ""))
+    table("Energy, MWh", columns, lines, console)
+
+
+def _peaks(rows: Sequence[Row], console: Console) -> None:
+    columns = [("meter", "left"), ("month", "left"), ("import MW", "right"), ("at", "left"), ("export MW", "right"), ("import MWh", "right")]
+    table(
+        "Peaks by month", columns,
+        [(row["poi"], row["month"], f"{row['import_mw']:,.2f}", row["at"], f"{row['export_mw']:,.2f}", usd(row["import_mwh"])) for row in rows],
+        console,
+    )  # fmt: skip
+
+
+def _commitment(rows: Sequence[Row], console: Console) -> None:
+    columns = [("part", "left"), ("unit hours", "right"), ("hours running", "right"), ("starts", "right"), ("MWh", "right")]
+    table(
+        "Commitment", columns,
+        [(row["part"], usd(row["unit_hours"]), usd(row["hours_any"]), usd(row["starts"]), usd(row["energy_mwh"])) for row in rows],
+        console,
+    )  # fmt: skip
+
+
+def _curtailment(rows: Sequence[Row], console: Console) -> None:
+    columns = [("part", "left"), ("priced at the meter by", "left"), ("MWh", "right"), ("hours", "right"), ("highest MW", "right")]
+    table(
+        "Curtailed, and why", columns,
+        [(row["part"], row["reason"], f"{row['mwh']:,.1f}", f"{row['hours']:,.1f}", f"{row['highest_mw']:,.2f}") for row in rows],
+        console,
+    )  # fmt: skip
+
+
+def _bill(rows: Sequence[Row], console: Console) -> None:
+    columns = [("tariff", "left"), ("charge", "left"), ("USD", "right")]
+    table("Bill", columns, [(row["tariff"], row["charge"], f"{row['usd']:,.2f}") for row in rows], console)
+
+
+def _proof(proof: Row, console: Console) -> None:
+    console.print("[bold]Proof[/bold]")
+    console.print(
+        f"objective {proof['objective_usd']:,.2f} USD, bound {proof['bound_usd']:,.2f} USD, gap {proof['gap']:.4%}, "
+        f"reached by {proof['reached_by']}",
+        highlight=False,
+    )
+    seconds = ", ".join(f"{stage['stage']} {stage['seconds']:.1f} s" for stage in proof["stages"])
+    console.print(f"{proof['rows']:,} rows, {proof['columns']:,} columns, {proof['integers']:,} integers; {seconds}\n", highlight=False)
+
+
+def _network(network: Row | None, console: Console) -> None:
+    if network is None:
+        return
+    console.print("[bold]AC power flow[/bold]")
+    covered = f"{network['steps']:,} of {network['steps']:,} steps solved" if not network["divergent"] else f"{network['divergent']} steps without a solution"
+    console.print(f"{covered}; losses {network['losses_mwh']:,.0f} MWh", highlight=False)
+    for name, unit in (("lowest_voltage", "pu"), ("highest_voltage", "pu"), ("highest_loading", "%")):
+        worst = network[name]
+        if worst["value"] is not None:
+            value = f"{worst['value']:.4f} pu" if unit == "pu" else f"{worst['value']:.1f} %"
+            console.print(f"{name.replace('_', ' ')} {value} at {worst['element']}, {worst['at']}", highlight=False)
+    if network["violations"]:
+        console.print(f"[bold red]{network['violations']:,} limits broken[/bold red]; the first:")
+        columns = [("element", "left"), ("kind", "left"), ("at", "left"), ("value", "right"), ("limit", "right")]
+        lines = [
+            (item["element"], item["kind"], item["at"], f"{item['value']:.4g}", f"{item['limit']:.4g}")
+            for item in network["violation_list"][:10]
+        ]
+        table("", columns, lines, console)
+    else:
+        console.print("no limit broken\n")
+
+
+def print_certificates(rows: Sequence[Row], console: Console) -> None:
+    """Print every check with its residual."""
+    columns = [("check", "left"), ("residual", "right"), ("tolerance", "right"), ("unit", "left"), ("", "left"), ("where", "left")]
+    lines = [
+        (
+            row["check"], "none" if row["residual"] is None else f"{row['residual']:.1e}", f"{row['tolerance']:.1e}", row["unit"],
+            "holds" if row["holds"] else "MISSED", row["where"],
+        )
+        for row in rows
+    ]  # fmt: skip
+    table("Certificates", columns, lines, console)
+
+
+def _quiet(amount: float) -> str:
+    return usd(amount) if amount >= 0.5 else ""
+
+
+__all__ = ["print_certificates", "print_summary", "table", "usd"]

@@ -1,0 +1,167 @@
+"""A result folder: whole or absent.
+
+Everything is written to a hidden neighbour and renamed at the end, so an interrupted run leaves no half result. The
+manifest names versions, input hashes, solver facts and certificates, and the hash of every file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from microgrid.errors import InvalidInput, Problem
+
+MANIFEST, SUMMARY, CASE, DISPATCH, POWERFLOW, INPUTS, BILL, NETWORK = (
+    "manifest.json", "summary.json", "case.yaml", "dispatch.nc", "powerflow.nc", "inputs.nc", "bill.csv", "network.json",
+)  # fmt: skip
+PACKAGES = ("microgrid", "pandapower", "pyomo", "highspy", "numpy", "scipy", "xarray", "numba", "holidays", "tzdata")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A result folder opened for reading; datasets load when asked for."""
+
+    folder: Path
+
+    @cached_property
+    def dispatch(self) -> xr.Dataset:
+        """Dispatch over time; see `microgrid.results.dataset`."""
+        return self._dataset(DISPATCH)
+
+    @cached_property
+    def powerflow(self) -> xr.Dataset | None:
+        """AC power flow over time; None when the case has no network."""
+        return self._dataset(POWERFLOW) if (self.folder / POWERFLOW).is_file() else None
+
+    @cached_property
+    def inputs(self) -> xr.Dataset:
+        """Series as aligned to the steps."""
+        return self._dataset(INPUTS)
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The engineer's one-pager as data."""
+        return self._json(SUMMARY)
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Versions, hashes, solver facts and certificates."""
+        return self._json(MANIFEST)
+
+    def _dataset(self, name: str) -> xr.Dataset:
+        try:
+            with xr.open_dataset(self.folder / name, engine="netcdf4", decode_timedelta=False) as dataset:
+                return dataset.load()
+        except (OSError, ValueError) as broken:
+            raise InvalidInput(
+                Problem(f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder))
+            ) from broken
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as broken:
+            raise InvalidInput(
+                Problem(f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder))
+            ) from broken
+        return content
+
+
+def open_results(folder: str | Path) -> Results:
+    """Open a result folder; InvalidInput when it is none."""
+    path = Path(folder)
+    if not (path / MANIFEST).is_file():
+        raise InvalidInput(
+            Problem(f"not a result folder (no {MANIFEST})", "give a folder written by: microgrid solve CASE", "result", str(folder))
+        )
+    return Results(path)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that takes the place of `folder` when the body succeeds, and vanishes otherwise."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"
+    draft.mkdir()
+    try:
+        yield draft
+        if folder.exists():
+            _refuse_foreign(folder)
+            old = draft.with_suffix(".old")
+            folder.rename(old)
+            draft.rename(folder)
+            shutil.rmtree(old)
+        else:
+            draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Never replace a folder that is not a result of this program."""
+    if folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir())):
+        return
+    raise InvalidInput(Problem("exists and is not a result folder", "choose another --out", "--out", str(folder)))
+
+
+def write_dataset(dataset: xr.Dataset, path: Path) -> None:
+    """Write NetCDF-4 with light compression; text coordinates stay text."""
+    encoding = {
+        str(name): {"zlib": True, "complevel": 1}
+        for name, variable in dataset.variables.items()
+        if variable.dtype.kind in "fiu" and variable.size > 64
+    }
+    dataset.to_netcdf(path, engine="netcdf4", encoding=encoding)
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write JSON with stable order and a final newline; NaN is refused."""
+    path.write_text(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_manifest(draft: Path, facts: Mapping[str, Any]) -> None:
+    """Complete the draft by its manifest: `facts`, versions, and the hash of every file present."""
+    files = {file.name: _digest(file) for file in sorted(draft.iterdir())}
+    write_json({**facts, "versions": versions(), "files": files}, draft / MANIFEST)
+
+
+def changed_files(results: Results) -> list[str]:
+    """Names of files that no longer have the hash the manifest states."""
+    return [
+        name
+        for name, digest in results.manifest["files"].items()
+        if not (results.folder / name).is_file() or _digest(results.folder / name) != digest
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the program, its numerical libraries and Python."""
+    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+__all__ = [
+    "BILL", "CASE", "DISPATCH", "INPUTS", "MANIFEST", "NETWORK", "POWERFLOW", "SUMMARY", "Results", "changed_files", "open_results",
+    "versions", "write_dataset", "write_json", "write_manifest", "writing",
+]  # fmt: skip

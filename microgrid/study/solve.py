@@ -1,0 +1,136 @@
+"""Solve a case: dispatch, bill, AC check, summary; and write it as a result folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from microgrid.case.model import Case
+from microgrid.case.source import dump
+from microgrid.dispatch.highs import version_text
+from microgrid.dispatch.reasons import binding_reasons
+from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
+from microgrid.errors import Residual
+from microgrid.results import files
+from microgrid.study import summary
+from microgrid.study.billing import Billing, bill_tariffs
+from microgrid.study.network_check import NetworkCheck, check_network
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SolvedCase:
+    """A dispatched, billed and checked case; `check` is None when the case names no network."""
+
+    case: Case
+    dispatch: Dispatch
+    data: xr.Dataset
+    billing: Billing
+    check: NetworkCheck | None
+    summary: Mapping[str, Any]
+
+    @property
+    def violated(self) -> bool:
+        """True when the AC network breaks a limit at any step."""
+        return self.check is not None and bool(self.check.violations)
+
+
+def solve_case(case: Case, *, settings: SolveSettings | None = None, progress: Progress = lambda _: None) -> SolvedCase:
+    """Dispatch a case at least cost, bill it and check every step in AC.
+
+    Raises:
+        Infeasible, SolverLimit, AuditFailed: see `microgrid.dispatch.run.dispatch`.
+    """
+    options = case.header.solve
+    wanted = settings or SolveSettings(options.gap, options.time_limit_s)
+    found = dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
+    return finish(case, found, progress)
+
+
+def finish(case: Case, found: Dispatch, progress: Progress) -> SolvedCase:
+    """Bill, check and summarise an audited dispatch."""
+    data = found.dataset.assign(
+        {f"{name}.binding": xr.DataArray(reason, dims="time") for name, reason in binding_reasons(found.solution).items()}
+    )
+    progress("bill")
+    billing = bill_tariffs(case, data)
+    check = None
+    if case.header.network:
+        progress("AC power flow of every step")
+        check = check_network(case, dict(found.injections))
+    residuals = (*found.audit.residuals, *billing.residuals, *(check.residuals if check else ()))
+    return SolvedCase(case, found, data, billing, check, _summary(case, found, data, billing, check, residuals))
+
+
+def _summary(  # noqa: PLR0913, PLR0917 - one argument a section
+    case: Case,
+    found: Dispatch,
+    data: xr.Dataset,
+    billing: Billing,
+    check: NetworkCheck | None,
+    residuals: tuple[Residual, ...],
+) -> dict[str, Any]:
+    horizon = case.horizon
+    return {
+        "case": summary.case_facts(case),
+        "proof": summary.proof(found.solution, found.stages),
+        "money": summary.money(data),
+        "energy": summary.energy(data, horizon),
+        "peaks": summary.peaks(data, horizon),
+        "commitment": summary.commitment(data, horizon),
+        "curtailment": summary.curtailment(data, horizon),
+        "bill": billing.summary(),
+        "network": summary.network(check.powerflow, check.violations, horizon) if check else None,
+        "certificates": summary.certificates(residuals),
+    }
+
+
+def save(solved: SolvedCase, folder: Path) -> Path:
+    """Write the result folder atomically and return it."""
+    case, data = solved.case, solved.data
+    with files.writing(folder) as draft:
+        files.write_dataset(data, draft / files.DISPATCH)
+        files.write_dataset(_inputs(case), draft / files.INPUTS)
+        if solved.check is not None:
+            files.write_dataset(solved.check.powerflow, draft / files.POWERFLOW)
+            solved.check.write_network(draft / files.NETWORK)
+        solved.billing.table.to_csv(draft / files.BILL, index=False, lineterminator="\n")
+        (draft / files.CASE).write_text(dump(case.resolved), encoding="utf-8")
+        files.write_json(solved.summary, draft / files.SUMMARY)
+        files.write_manifest(draft, _facts(solved))
+    return folder
+
+
+def _inputs(case: Case) -> xr.Dataset:
+    arrays = {
+        key: xr.DataArray(np.asarray(values, float), dims="time", attrs={"units": case.units.get(key, "")})
+        for key, values in case.inputs.items()
+    }
+    stamps = case.horizon.times.tz_localize(None).to_numpy("datetime64[ns]")
+    return xr.Dataset(arrays, coords={"time": stamps})
+
+
+def _facts(solved: SolvedCase) -> dict[str, Any]:
+    solution = solved.dispatch.solution
+    certificates = (*solved.dispatch.audit.residuals, *(solved.check.residuals if solved.check else ()))
+    return {
+        "case": solved.case.name,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "inputs": dict(solved.case.files),
+        "solver": {
+            "name": "HiGHS", "version": version_text(), "objective_usd": solution.objective, "bound_usd": solution.bound,
+            "gap": solution.gap, "stages": [stage.name for stage in solution.stages], "seed": 0,
+        },
+        "certificates": [dataclasses.asdict(residual) for residual in certificates],
+    }  # fmt: skip
+
+
+__all__ = ["SolvedCase", "finish", "save", "solve_case"]
