@@ -7,22 +7,24 @@ kilobytes, so a wrong file of any size fails at once. A parsed file is kept, so 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.io.parsers import TextFileReader
 
 from microgrid.case.explain import did_you_mean
 from microgrid.errors import InvalidInput, Problem
 
 SNIFFED_BYTES = 65_536
 PROBED_ROWS = 2_000
-LARGEST_BYTES = 2_000_000_000
-WIDE_FILE_BYTES = 20_000_000
-"""Above this size only the columns asked for are read."""
+CHUNK_ROWS = 100_000
+LARGEST_BYTES = 1_000_000_000
+LARGE_FILE_BYTES = 20_000_000
+SHOWN_NAMES, SHOWN_CHARACTERS = 30, 60
 
 NO_VALUE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "#N/A", "-nan", "n/a")
 SIGNATURES = {
@@ -73,27 +75,30 @@ def read_column(path: Path, name: str) -> Column:
 
 @dataclass(frozen=True)
 class _Table:
-    """An opened file: its header, and its parsed columns where the file is small enough to keep them all."""
+    """An opened file: its header, and the reader of its columns."""
 
     path: Path
     names: tuple[str, ...]
     first_line: int
-    frame: Mapping[str, pd.Series] | None
+    read: Callable[[], Mapping[str, pd.Series]]
 
     def column(self, name: str) -> Column:
-        """Column by name, read from disk unless it is kept."""
+        """Column by name; the body of the file is read when its header promises the column."""
         if name not in self.names:
             rule = f"{self.path.name} has no column {name}"
-            raise InvalidInput(Problem(rule, did_you_mean(name, self.names), "column", name))
+            known = [known[:SHOWN_CHARACTERS] for known in self.names[:SHOWN_NAMES]]
+            raise InvalidInput(Problem(rule, did_you_mean(name, known), "column", name))
         if self.names.count(name) > 1:
             rule = f"{self.path.name} has {self.names.count(name)} columns named {name}"
             raise InvalidInput(Problem(rule, "rename them", "column", name))
-        if self.frame is not None:
-            return Column(self.frame[name], self.first_line)
-        return Column(_read_csv(self.path, self.names, self.first_line, only=name)[name], self.first_line)
+        columns = self.read()
+        if name not in columns:
+            rule = f"column {name} of {self.path.name} holds text that is neither numbers nor time stamps"
+            raise InvalidInput(Problem(rule, "give a clean table", "column", name))
+        return Column(columns[name], self.first_line)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _open(path: Path, modified_ns: int, size: int) -> _Table:
     """Open a file once for all its columns; the time of change and size make a rewritten file a new one."""
     del modified_ns
@@ -103,10 +108,7 @@ def _open(path: Path, modified_ns: int, size: int) -> _Table:
     if suffix in {".nc", ".nc4"}:
         return _open_netcdf(path)
     names, header_line = _header(path)
-    if size > WIDE_FILE_BYTES:
-        return _Table(path, names, header_line + 1, None)
-    frame = _read_csv(path, names, header_line + 1)
-    return _Table(path, names, header_line + 1, {name: frame[name] for name in names if names.count(name) == 1})
+    return _Table(path, names, header_line + 1, cache(lambda: _read_csv(path, names, header_line + 1, size)))
 
 
 def _header(path: Path) -> tuple[tuple[str, ...], int]:
@@ -136,53 +138,63 @@ def _header(path: Path) -> tuple[tuple[str, ...], int]:
     return names, skipped + 1
 
 
-def _read_csv(path: Path, names: Sequence[str], first_line: int, only: str = "") -> pd.DataFrame:
-    """All rows below the header; text stays text, numbers become float64, blanks become NaN."""
-    probe = _parse_csv(path, names, first_line, only, PROBED_ROWS)
-    if only and len(probe) == PROBED_ROWS and probe[only].dtype == object and _share_of_garbage(probe[only]) > 0.5:
-        rule = f"column {only} of {path.name} holds text that is neither numbers nor stamps in most rows"
-        raise InvalidInput(Problem(rule, "give a clean CSV file", "column", only))
-    frame = probe if len(probe) < PROBED_ROWS else _parse_csv(path, names, first_line, only, None)
-    blank = frame.isna().all(axis=1).to_numpy()
-    kept = len(blank) - int(np.argmin(blank[::-1])) if not blank.all() else 0
-    if kept == 0:
-        raise InvalidInput(_not_a_table(path, "has a header but no rows", "write the series again"))
-    return frame.iloc[:kept]
+def _read_csv(path: Path, names: Sequence[str], first_line: int, size: int) -> dict[str, pd.Series]:
+    """All rows below the header; text stays text, numbers become float64, blanks become NaN.
 
-
-def _share_of_garbage(values: pd.Series) -> float:
-    """Share of entries that do not even begin like a number or a date."""
-    return float((~values.dropna().astype(str).str.match(r"\s*[-+]?\.?\d[\d.:eETZ/ +\-]*(AM|PM)?\s*$")).mean())
-
-
-def _parse_csv(path: Path, names: Sequence[str], first_line: int, only: str, rows: int | None) -> pd.DataFrame:
+    Columns of a large file that hold mostly neither numbers nor stamps are left out, so garbage costs no memory.
+    """
+    chunks: list[pd.DataFrame] = []
+    dropped: set[int] = set()
     try:
-        frame = pd.read_csv(
-            path,
-            header=None,
-            names=range(len(names) + 1),
-            usecols=[names.index(only), len(names)] if only else None,
-            skiprows=first_line - 1,
-            nrows=rows,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-            keep_default_na=False,
-            na_values=list(NO_VALUE),
-            encoding="utf-8-sig",
-            low_memory=False,
-        )
+        with _reader(path, len(names) + 1, first_line) as reader:
+            for chunk in reader:
+                _check_fields(path, chunk, len(names), first_line)
+                if size > LARGE_FILE_BYTES:
+                    dropped |= {int(place) for place in chunk.columns if _is_garbage(chunk[place])}
+                chunks.append(chunk.drop(columns=[len(names), *dropped]))
     except pd.errors.EmptyDataError as empty:
         raise InvalidInput(_not_a_table(path, "has a header but no rows", "write the series again")) from empty
     except (pd.errors.ParserError, UnicodeDecodeError, OverflowError) as broken:
         raise InvalidInput(_not_a_table(path, f"is not a regular table ({broken})", "mend the row")) from broken
-    # The column past the last catches what one field too many would otherwise shift or drop unseen.
-    surplus = np.flatnonzero(frame[len(names)].notna())
-    if surplus.size:
-        rule, line = f"row has more fields than the header ({len(names)})", first_line + int(surplus[0])
-        remedy = "write decimals with a point and quote text that holds commas"
-        raise InvalidInput(Problem(rule, remedy, file=str(path), line=line))
-    frame = frame.drop(columns=[len(names)])
-    return frame.set_axis([names[int(place)] for place in frame.columns], axis=1)
+    frame = pd.concat([chunk.drop(columns=list(dropped & set(chunk.columns))) for chunk in chunks])
+    blank = frame.isna().all(axis=1).to_numpy()
+    if blank.all() and not dropped:
+        raise InvalidInput(_not_a_table(path, "has a header but no rows", "write the series again"))
+    kept = len(blank) - int(np.argmin(blank[::-1]))
+    rows = frame.iloc[:kept].reset_index(drop=True)
+    return {names[int(place)]: rows[place] for place in rows.columns}
+
+
+def _reader(path: Path, fields: int, first_line: int) -> TextFileReader:
+    """Chunks of rows; one column past the last catches fields that would otherwise be shifted or dropped unseen."""
+    return pd.read_csv(
+        path,
+        header=None,
+        names=range(fields),
+        skiprows=first_line - 1,
+        chunksize=CHUNK_ROWS,
+        skip_blank_lines=False,
+        skipinitialspace=True,
+        keep_default_na=False,
+        na_values=list(NO_VALUE),
+        encoding="utf-8-sig",
+        low_memory=False,
+    )
+
+
+def _check_fields(path: Path, chunk: pd.DataFrame, fields: int, first_line: int) -> None:
+    surplus = chunk.index[chunk[fields].notna()]
+    if len(surplus):
+        rule, remedy = f"row has more fields than the header ({fields})", "write decimals with a point, not a comma"
+        raise InvalidInput(Problem(rule, remedy, file=str(path), line=first_line + int(surplus[0])))
+
+
+def _is_garbage(values: pd.Series) -> bool:
+    """True when most entries do not even begin like a number or a time stamp."""
+    if values.dtype != object:
+        return False
+    first = values.dropna().iloc[:PROBED_ROWS].astype(str)
+    return bool((~first.str.match(r"[-+]?\.?\d[\d.:eETZ/ +\-]*(AM|PM)?\s*$")).mean() > 0.5)
 
 
 def _open_parquet(path: Path) -> _Table:
@@ -198,7 +210,7 @@ def _open_parquet(path: Path) -> _Table:
         raise InvalidInput(
             _not_a_table(path, f"is not a readable Parquet file ({broken})", "write it again")
         ) from broken
-    return _Table(path, tuple(columns), 0, columns)
+    return _Table(path, tuple(columns), 0, lambda: columns)
 
 
 def _open_netcdf(path: Path) -> _Table:
@@ -211,7 +223,7 @@ def _open_netcdf(path: Path) -> _Table:
         raise InvalidInput(
             _not_a_table(path, f"is not a readable NetCDF file ({broken})", "write it again")
         ) from broken
-    return _Table(path, tuple(flat), 0, flat)
+    return _Table(path, tuple(flat), 0, lambda: flat)
 
 
 def _flat(values: np.ndarray) -> pd.Series:

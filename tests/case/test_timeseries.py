@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microgrid.case import series_file
 from microgrid.case.timeseries import find_problems, read_series
 from microgrid.case.units import TO_BASE, conversion
 from microgrid.errors import InvalidInput
@@ -242,6 +243,19 @@ def test_a_year_of_quarter_hours_is_fast(tmp_path: Path) -> None:
         read(tmp_path, window, column=name)
     assert first < 0.6, f"{first:.3f} s for the first column"
     assert time.perf_counter() - began < 1.2
+
+
+def test_a_file_above_the_large_limit_reads_like_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_file, "LARGE_FILE_BYTES", 10)
+    monkeypatch.setattr(series_file, "CHUNK_ROWS", 7)
+    stamps = list(pd.date_range("2025-01-01", periods=30, freq="h").strftime("%Y-%m-%dT%H:%MZ"))
+    rows = "\n".join(f"{stamp},HB_WEST,{value}" for value, stamp in enumerate(stamps))
+    (tmp_path / "s.csv").write_text(f"time,hub,price\n{rows}\n")
+    assert read(tmp_path, horizon("2025-01-01", 30)).tolist() == list(range(30))
+    told = find_problems(
+        Series(file="s.csv", column="hub"), base=tmp_path, horizon=horizon("2025-01-01", 30), unit="$/MWh"
+    )
+    assert "holds text" in told[0].rule
 
 
 def test_find_problems_is_empty_for_a_sound_series_and_equal_to_what_is_raised(tmp_path: Path) -> None:
