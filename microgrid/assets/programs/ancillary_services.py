@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.programs.program import Program
-from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
+from microgrid.assets.programs.sales import Sale, open_meter, report_sale, room_of, sellers, site, sum_of, take
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -101,22 +101,15 @@ class AncillaryServices(Program):
         import_right = None if self.import_right_mw is None else block.profile("import_right_mw")
         export_right = None if self.export_right_mw is None else block.profile("export_right_mw")
         open_meter(block, self.poi, import_right, export_right)
-        sellers = list(self.providers) or [name for name in block.campus.headrooms if not name.endswith(".meter")]
+        names = list(self.providers) or sellers(block)
         sold: list[tuple[Sale, str]] = []
-        for provider in sellers:
-            sales = self._sell(block, provider, self._room(block, provider))
+        for provider in names:
+            sales = self._sell(block, provider, room_of(block, provider))
             take(block, provider, sales)
             sold.extend((sale, provider) for sale in sales)
         meter = self._protect_meter(block, [sale for sale, _ in sold])
         for sale, provider in sold:
             report_sale(block, sale, [block.campus.headrooms[provider], meter])
-
-    def _room(self, block: Block, provider: str) -> Headroom:
-        rooms = block.campus.headrooms
-        if provider not in rooms:
-            have = sorted(name for name in rooms if not name.endswith(".meter"))
-            raise KeyError(f"{block.name}: {provider} offers no headroom; assets that do: {have}")
-        return rooms[provider]
 
     def _sell(self, block: Block, provider: str, room: Headroom) -> list[Sale]:
         allowed = self.providers.get(provider, Provider()).services or tuple(self.services)

@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import model_validator
 
 from microgrid.assets.programs.program import Program
-from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
+from microgrid.assets.programs.sales import Sale, open_meter, report_sale, room_of, sellers, site, sum_of, take
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.horizon import Horizon
@@ -126,9 +127,8 @@ class Interruptible(Program):
         callable_, month_of = block.profile("callable"), block.horizon.month_of
         import_ = block.signal(f"{self.poi}.import_mw")
         open_ = [callable_[t] > 0 and not called[t] for t in block.horizon.steps]
-        rooms = block.campus.headrooms
-        names = self.providers or tuple(name for name, room in rooms.items() if not name.endswith(".meter") and room.up)
-        sales = [self._hold(block, name, rooms[name], open_) for name in names]
+        names = self.providers or tuple(name for name in sellers(block) if room_of(block, name).up is not None)
+        sales = [self._hold(block, name, room_of(block, name), open_) for name in names]
 
         @block.constraint([t for t in block.horizon.steps if open_[t]])
         def readiness(t: int) -> Relation:
@@ -156,7 +156,9 @@ class Interruptible(Program):
         sale = Sale("interruption", provider, mw, self.max_event_h, [0.0] * block.horizon.count)
         side, energy = room.up, room.energy_up_mwh
         if side is None:
-            raise KeyError(f"{block.name}: {provider} offers no headroom upward")
+            raise InvalidInput(
+                Problem("cannot drop load or raise output", field=f"{block.name}.providers", value=provider)
+            )
 
         @block.constraint([t for t in steps if open_[t]], of=of)
         def capacity(t: int) -> Relation:

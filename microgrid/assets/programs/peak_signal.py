@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -28,37 +28,41 @@ def peak_probability(forecast_mw: pd.Series, error_mw: float, peaks: int = 1) ->
 
 def day_ahead_calls(  # noqa: PLR0913 - one argument per term of the rule
     forecast_mw: pd.Series,
+    load_mw: pd.Series,
     zone: str,
     *,
     share: float = 0.97,
     months: Iterable[int] = (6, 7, 8, 9),
-    first_hour: int = 15,
-    hours: int = 4,
-    opening_share: float = 1.0,
+    hours: range = range(15, 19),
+    floors: Mapping[int, float] | None = None,
 ) -> pd.Series:
-    """Call hours when the day-ahead forecast comes near the month's highest so far; True where called.
+    """Call hours when the day-ahead forecast comes near the month's highest load so far; True where called.
 
-    `forecast_mw` is indexed by UTC beginnings of steps. A day is called over `hours` local hours from `first_hour` when
-    its highest forecast reaches `share` of the highest so far this month or, when that is larger, of `opening_share`
-    of last month's. Nothing later than the day itself is used.
+    Both series are indexed by UTC beginnings of steps. A day is called over local `hours` when its highest forecast
+    reaches `share` of a reference: the highest load of this month up to yesterday, else that of last month. In months
+    that open well below their predecessor `floors` (month → share of last month's highest) keeps the reference from
+    starting too low. Nothing later than the day itself is used. Returns a series on the index of `forecast_mw`.
     """
-    local = pd.DatetimeIndex(forecast_mw.index).tz_convert(zone)
-    days = pd.Series(forecast_mw.to_numpy(), index=local).groupby(local.date).max()
-    stamps = pd.DatetimeIndex(days.index)
-    highest = days.groupby([stamps.year, stamps.month]).max()
-    called: set[object] = set()
-    running: dict[tuple[int, int], float] = {}
-    for day, load in zip(stamps, days, strict=True):
-        key = (day.year, day.month)
-        last = day.replace(day=1) - pd.offsets.MonthBegin(1)
-        reference = max(running.get(key, 0.0), opening_share * float(highest.get((last.year, last.month), 0.0)))
-        if day.month in set(months) and load >= share * reference:
-            called.add(day.date())
-        running[key] = max(running.get(key, 0.0), load)
-    inside = (local.hour >= first_hour) & (local.hour < first_hour + hours)
-    return pd.Series(
-        [bool(hit and day in called) for hit, day in zip(inside, local.date, strict=True)], index=forecast_mw.index
-    )
+    forecast, load = _daily_highest(forecast_mw, zone), _daily_highest(load_mw, zone)
+    by_month = load.groupby(pd.DatetimeIndex(load.index).to_period("M")).max()
+    wanted, called, floor = set(months), set(), floors or {}
+    highest: dict[pd.Period, float] = {}
+    for day, most in zip(pd.DatetimeIndex(forecast.index), forecast, strict=True):
+        month = pd.Period(day, "M")
+        last = float(by_month.get(month - 1, np.nan))
+        reference = np.fmax(highest.get(month, last), floor.get(month.month, 0.0) * last)
+        if month.month in wanted and most >= share * reference:
+            called.add(day)
+        highest[month] = max(highest.get(month, 0.0), float(load.get(day, 0.0)))
+    local = pd.DatetimeIndex(forecast_mw.index).tz_convert(zone).tz_localize(None)
+    hit = local.normalize().isin(list(called)) & np.isin(local.hour, list(hours))
+    return pd.Series(hit, index=forecast_mw.index, name="called")
+
+
+def _daily_highest(power_mw: pd.Series, zone: str) -> pd.Series:
+    """Highest value of each local day, indexed by local midnight without zone."""
+    local = pd.DatetimeIndex(power_mw.index).tz_convert(zone).tz_localize(None)
+    return pd.Series(power_mw.to_numpy(dtype=float), index=local.normalize()).groupby(level=0).max()
 
 
 def perfect_foresight(load_mw: pd.Series, zone: str, months: Iterable[int] = (6, 7, 8, 9)) -> pd.Series:

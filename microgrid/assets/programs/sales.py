@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, number, total
 from microgrid.formulation.block import Block, Headroom
 
 Terms = Sequence[Linear] | Sequence[float]
 SOLD, SPARE, EARNED = "sold_mw", "spare_mw", "earned_usd"
+METER = ".meter"
 COLUMNS = (
     "program", "service", "provider", "largest_mw", "sold_mwh", "hours", "first", "last", "earned_usd", "deliverable",
 )  # fmt: skip
@@ -36,7 +38,7 @@ class Sale:
 
 def site(poi: str) -> str:
     """Key of the headroom of a meter in the ledger."""
-    return f"{poi}.meter"
+    return f"{poi}{METER}"
 
 
 def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_right_mw: Terms | None) -> Headroom:
@@ -61,6 +63,22 @@ def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_rig
 def _right(block: Block, poi: str, name: str, given: Terms | None) -> Terms | None:
     signal = f"{poi}.{name}"
     return block.signal(signal) if given is None and signal in block.campus.signals else given
+
+
+def room_of(block: Block, provider: str) -> Headroom:
+    """What `provider` has left to sell; InvalidInput names the assets that offer headroom."""
+    rooms = block.campus.headrooms
+    if provider not in rooms:
+        have = ", ".join(sorted(sellers(block))) or "none of the assets"
+        raise InvalidInput(
+            Problem("offers no headroom", f"assets that do: {have}", f"{block.name}.providers", provider)
+        )
+    return rooms[provider]
+
+
+def sellers(block: Block) -> list[str]:
+    """Assets with headroom, in the order of the case."""
+    return [name for name in block.campus.headrooms if not name.endswith(METER)]
 
 
 def take(block: Block, name: str, sales: Iterable[Sale]) -> Headroom:
@@ -140,4 +158,17 @@ def sum_of(terms: Iterable[Linear | float]) -> Linear:
     return total([*terms, 0.0])
 
 
-__all__ = ["EARNED", "SOLD", "SPARE", "Sale", "open_meter", "report_sale", "sales_table", "site", "sum_of", "take"]
+__all__ = [
+    "EARNED",
+    "SOLD",
+    "SPARE",
+    "Sale",
+    "open_meter",
+    "report_sale",
+    "room_of",
+    "sales_table",
+    "sellers",
+    "site",
+    "sum_of",
+    "take",
+]

@@ -1,0 +1,148 @@
+"""Uninterruptible power supply: storage that must always hold its ride-through minutes and may sell the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from microgrid.assets.asset import Asset
+from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.block import Block, Headroom
+from microgrid.formulation.connection import Behaviour
+from microgrid.formulation.horizon import Index
+from microgrid.schema.quantity import Profile, quantity
+
+MINUTES_PER_HOUR = 60.0
+HOURS_PER_YEAR = 8766.0  # mean Gregorian year: the yearly throughput applies in proportion to the window
+
+
+class Ups(Asset):
+    r"""UPS of a room: stored energy never falls below what carries the protected load for `ride_through_min`.
+
+    It may discharge only into the load it protects. What it stores beyond the ride-through energy may shift load or
+    back short reserves; batteries age by cycling, so the yearly throughput is capped.
+    """
+
+    behaviour: ClassVar[Behaviour] = "storage"
+    example: ClassVar[Mapping[str, object]] = {
+        "kind": "ups", "bus": "HALL", "power_mw": 12.0, "energy_mwh": 1.5, "ride_through_min": 5.0,
+        "protected_mw": 10.0,
+    }  # fmt: skip
+
+    kind: Literal["ups"] = "ups"
+    power_mw: float = quantity("MW", "rating of the inverters", symbol=r"\bar p", gt=0)
+    energy_mwh: float = quantity("MWh", "usable energy at end of life", symbol=r"\bar e", gt=0)
+    ride_through_min: float = quantity("min", "time for which the load must be carried", symbol="m", default=5.0, ge=0)
+    protects: str = Field("", description="asset whose `it_power_mw` it carries; must be listed before the UPS")
+    protected_mw: Profile | None = quantity(
+        "MW", "load carried, when no asset is named", symbol="d_t", default=None, ge=0
+    )
+    charge_efficiency: float = quantity("1", "bus to cells", symbol=r"\eta^{ch}", default=0.95, gt=0, le=1)
+    discharge_efficiency: float = quantity("1", "cells to load", symbol=r"\eta^{dis}", default=0.95, gt=0, le=1)
+    wear_usd_per_mwh: float = quantity("$/MWh", "wear per energy discharged", symbol="c", default=20.0, ge=0)
+    max_cycles_per_year: float = quantity(
+        "1/a", "full discharges allowed in a year, applied in proportion to the window", symbol="n", default=50.0, ge=0
+    )
+    power_factor: float = quantity("1", "displacement power factor at the bus", default=0.99, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _data_agree(self) -> Self:
+        if bool(self.protects) == (self.protected_mw is not None):
+            raise ValueError("give either protects (an asset) or protected_mw, not both and not neither")
+        if isinstance(self.protected_mw, float):
+            if self.protected_mw > self.power_mw:
+                raise ValueError(f"protected_mw {self.protected_mw:g} exceeds power_mw {self.power_mw:g}")
+            if self.held_mwh(self.protected_mw) > self.energy_mwh + 1e-9:
+                raise ValueError(
+                    f"{self.ride_through_min:g} min at {self.protected_mw:g} MW need "
+                    f"{self.held_mwh(self.protected_mw):.3g} MWh, energy_mwh is {self.energy_mwh:g}"
+                )
+        return self
+
+    def held_mwh(self, load_mw: float) -> float:
+        r"""Energy that carries a load for the ride-through time: ``d m / (60 \eta^{dis})``, MWh."""
+        return load_mw * self.ride_through_min / MINUTES_PER_HOUR / self.discharge_efficiency
+
+    def rating_mva(self) -> float:
+        """Inverter rating."""
+        return self.power_mw / self.power_factor
+
+    def formulate(self, block: Block) -> None:
+        """Write charge, discharge, stored energy above the ride-through energy, and throughput."""
+        steps, edges, hours = block.horizon.steps, block.horizon.edges, block.horizon.hours
+        power, capacity = block.capacity("power_mw"), block.capacity("energy_mwh")
+        load: Sequence[Linear] | Sequence[float]
+        load = block.signal(f"{self.protects}.it_power_mw") if self.protects else block.profile("protected_mw")
+        per_mw = self.held_mwh(1.0)
+        charge = block.variable("charge_mw", steps, "MW", "power drawn from the bus", upper=power)
+        discharge = block.variable("discharge_mw", steps, "MW", "power given to the load", upper=power)
+        energy = block.variable("energy_mwh", edges, "MWh", "stored energy", upper=capacity)
+        block.exclusive(charge, discharge, power, power)
+
+        @block.constraint(steps)
+        def energy_balance(t: int) -> Relation:
+            r"""e_{t+1} = e_t + \Delta_t (\eta^{ch} p^{ch}_t - p^{dis}_t / \eta^{dis})"""
+            change = self.charge_efficiency * charge[t] - (1.0 / self.discharge_efficiency) * discharge[t]
+            return energy[t + 1] == energy[t] + hours[t] * change
+
+        @block.constraint(steps)
+        def hold_before(t: int) -> Relation:
+            r"""e_t \ge m d_t / (60 \eta^{dis})"""
+            return energy[t] >= per_mw * load[t]
+
+        @block.constraint(steps)
+        def hold_after(t: int) -> Relation:
+            r"""e_{t+1} \ge m d_t / (60 \eta^{dis})"""
+            return energy[t + 1] >= per_mw * load[t]
+
+        @block.constraint(steps)
+        def only_into_load(t: int) -> Relation:
+            r"""p^{dis}_t \le d_t"""
+            return discharge[t] <= load[t]
+
+        self._close(block, energy, discharge)
+        block.injects(lambda t: discharge[t] - charge[t])
+        block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
+        block.headroom(
+            Headroom(
+                up=[load[t] - discharge[t] + charge[t] for t in steps],
+                down=[power - charge[t] + discharge[t] for t in steps],
+                energy_up_mwh=[self.discharge_efficiency * (energy[t + 1] - per_mw * load[t]) for t in steps],
+                energy_down_mwh=[(1.0 / self.charge_efficiency) * (capacity - energy[t + 1]) for t in steps],
+            )
+        )
+
+    def _close(self, block: Block, energy: Sequence[Linear], discharge: Sequence[Linear]) -> None:
+        horizon, ends = block.horizon, Index("end", 1)
+        start = block.carried("energy_mwh", self.energy_mwh)
+
+        @block.constraint(ends)
+        def start_full(_: int) -> Relation:
+            r"""e_0 = \bar e, or e_T = e_0 in a window that wraps"""
+            return energy[horizon.count] == energy[0] if horizon.wraps else energy[0] == start
+
+        @block.constraint(ends)
+        def throughput(_: int) -> Relation:
+            r"""\sum_t \Delta_t p^{dis}_t \le n \bar e T / 8766"""
+            share = sum(horizon.hours) / HOURS_PER_YEAR
+            spent = total(horizon.hours[t] * discharge[t] for t in horizon.steps)
+            return spent <= self.max_cycles_per_year * self.energy_mwh * share
+
+        if not horizon.wraps:
+
+            @block.constraint(ends)
+            def end_full(_: int) -> Relation:
+                r"""e_T \ge e_0"""
+                return energy[horizon.count] >= start
+
+        if self.wear_usd_per_mwh:
+
+            @block.cost(horizon.steps)
+            def wear(t: int) -> Linear:
+                r"""c \Delta_t p^{dis}_t"""
+                return (self.wear_usd_per_mwh * horizon.hours[t]) * discharge[t]
+
+
+__all__ = ["Ups"]
