@@ -1,0 +1,164 @@
+"""Tiered energy: how tiers fill and are shared among TOU periods, for both readings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.formulation.algebra import Linear
+from microgrid.tariffs.axis import Axis, Periods
+from microgrid.tariffs.charges.staircase import Stairs, staircase
+from microgrid.tariffs.ledger import Ledger
+from microgrid.tariffs.page import Page, Terms
+from microgrid.tariffs.prices import Tier, fill, price_table, reach, tier_ends
+
+
+class Tiered(Protocol):
+    """What this file reads of an energy charge."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def calendar(self) -> str | None: ...
+    @property
+    def tiers(self) -> tuple[Tier, ...] | None: ...
+    @property
+    def tier_alloc(self) -> Literal["pro_rata", "chronological", "per_period"]: ...
+    @property
+    def tier_mode(self) -> Literal["graduated", "slab"]: ...
+    @property
+    def kw(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Energy by tier, cycle, month and period, kWh, shape (tiers, cycles, 12, periods)."""
+
+    energy: np.ndarray
+    periods: tuple[str, ...]
+
+    def enter(self, ledger: Ledger, charge: str, tiers: Sequence[Tier], named: bool) -> None:  # noqa: FBT001
+        """Enter one line for every tier and period that energy fell in."""
+        prices = np.array([price_table(tier.price, self.periods) for tier in tiers])
+        tier, cycle, month, period = np.nonzero(self.energy)
+        quantity, price = self.energy[tier, cycle, month, period], prices[tier, month, period]
+        if np.isnan(price).any():
+            raise InvalidInput(
+                Problem("energy flows in a period that has no price", "price it", f"charges.{charge}.tiers")
+            )
+        names = [self.periods[place] if named else "" for place in period.tolist()]
+        ledger.enter(charge, "kWh", cycle, quantity, quantity * price, period=names, tier=tier + 1)
+
+
+def allocate(
+    charge: Tiered, energy: np.ndarray, periods: Periods, axis: Axis, billing_kw: np.ndarray | None
+) -> Allocation:
+    """Put the energy by interval (kWh) into tiers."""
+    tiers = charge.tiers or ()
+    ends = tier_ends(tiers, axis.cycles.days, billing_kw)
+    split = reach if charge.tier_mode == "slab" else fill
+    shape = (axis.cycles.count, 12, len(periods.names))
+    key = (axis.cycles.of * 12 + axis.month_of) * len(periods.names) + periods.of
+    by_period = np.bincount(key, energy, int(np.prod(shape))).reshape(shape)
+    if charge.tier_alloc == "chronological" and charge.tier_mode == "graduated":
+        return Allocation(_in_order(energy, ends, axis, key, shape), periods.names)
+    if charge.tier_alloc == "per_period":
+        sums = by_period.sum(axis=1)
+        units = np.stack([split(sums[:, place], ends) for place in range(shape[2])], axis=-1)
+        share = np.divide(by_period, sums[:, None, :], out=np.zeros(shape), where=sums[:, None, :] > 0.0)
+        return Allocation(units[:, :, None, :] * share[None], periods.names)
+    sums = by_period.sum(axis=(1, 2))
+    share = np.divide(by_period, sums[:, None, None], out=np.zeros(shape), where=sums[:, None, None] > 0.0)
+    return Allocation(split(sums, ends)[:, :, None, None] * share[None], periods.names)
+
+
+def _in_order(
+    energy: np.ndarray, ends: np.ndarray, axis: Axis, key: np.ndarray, shape: tuple[int, int, int]
+) -> np.ndarray:
+    """Fill tiers as energy flows: each interval takes what its stretch of the running total overlaps."""
+    running = np.cumsum(energy)
+    before = running - energy
+    base = before[axis.cycles.starts][axis.cycles.of]
+    running, before = running - base, before - base
+    tiers, start = [], np.zeros(axis.cycles.count)
+    for end in ends:
+        taken = np.minimum(running, end[axis.cycles.of]) - np.maximum(before, start[axis.cycles.of])
+        tiers.append(np.bincount(key, np.clip(taken, 0.0, None), int(np.prod(shape))).reshape(shape))
+        start = np.where(np.isinf(end), start, np.maximum(start, end))
+    return np.array(tiers)
+
+
+def tier_terms(charge: Tiered, page: Page, power: Terms, weight: np.ndarray) -> Terms:
+    """Dollars by cycle of tiered energy.
+
+    Prices of the periods met in a cycle must differ by the same amount in every tier (then sharing does not matter and
+    the difference is a plain energy price), or tiers must be counted `per_period`.
+    """
+    periods = page.axis.periods_or_all(charge.calendar)
+    if charge.tier_alloc == "per_period":
+        sums: list[Linear] = [page.constant(0.0)] * page.cycles.size
+        for place, name in enumerate(periods.names):
+            inside = weight * (periods.of == place)
+            parts = _one_counter(charge, page, power, inside, f"{charge.id}.{name}" if name else charge.id)
+            sums = [one + part for one, part in zip(sums, parts, strict=True)]
+        return sums
+    return _one_counter(charge, page, power, weight, charge.id)
+
+
+def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, name: str) -> Terms:
+    axis, periods = page.axis, page.axis.periods_or_all(charge.calendar)
+    tiers = charge.tiers or ()
+    tables = np.array([price_table(tier.price, periods.names) for tier in tiers])
+    by_step = tables[:, axis.month_of, periods.of]
+    base = np.zeros((len(tiers), page.cycles.size))
+    extra = np.zeros(axis.count)
+    for cycle, steps in enumerate(page.steps_of):
+        used = steps[weight[steps] != 0.0]
+        if used.size:
+            base[:, cycle] = by_step[:, used[0]]
+            extra[used] = _difference(charge, by_step[:, used], base[:, cycle])
+    energy = [page.energy_mwh(power, weight, steps) for steps in page.steps_of]
+    stairs = Stairs(
+        name=name,
+        quantity=energy,
+        prices=base,
+        tiers=tiers,
+        slab=charge.tier_mode == "slab",
+        highest=_highest_energy(page, weight),
+        billing=charge.kw,
+    )
+    amounts = staircase(page, stairs)
+    if not extra.any():
+        return amounts
+    added = page.priced_by_cycle(power, weight * extra)
+    return [amount + more for amount, more in zip(amounts, added, strict=True)]
+
+
+def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Price above the base tier price by step, which must be the same in every tier."""
+    differences = prices - base[:, None]
+    if (np.ptp(differences, axis=0) > 1e-12).any():
+        raise InvalidInput(
+            Problem(
+                "tier prices of its periods differ by different amounts in different tiers, and tiers are shared "
+                f"{charge.tier_alloc}: the cost is a product of two unknowns",
+                "count tiers `per_period`, or state TOU differences as a charge of their own",
+                f"charges.{charge.id}.tiers",
+            )
+        )
+    return np.asarray(differences[0])
+
+
+def _highest_energy(page: Page, weight: np.ndarray) -> np.ndarray | None:
+    """Greatest energy of each cycle, MWh, where the import limit is known."""
+    if page.largest_import_mw is None:
+        return None
+    hours = np.bincount(page.axis.cycles.of, weight, page.cycles.size) * page.axis.hours
+    return np.asarray(hours * page.largest_import_mw)
+
+
+__all__ = ["Allocation", "Tiered", "allocate", "tier_terms"]

@@ -1,0 +1,274 @@
+"""Rules that tie the parts of a tariff together; every broken one is found at once, with its place and a remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
+
+from microgrid.tariffs.axis import NAIVE
+from microgrid.tariffs.charges import AnnualMinimum, DemandCharge, EnergyCharge, MinimumBill, NetMeteredEnergy, Percent
+from microgrid.tariffs.determinants import Coincident, Constant, Excess, MaxOf, MinOf
+from microgrid.tariffs.determinants.past import Term
+from microgrid.tariffs.prices import BY_MONTH, Price, Tier
+
+if TYPE_CHECKING:
+    from microgrid.tariffs.model import Tariff
+
+Path = tuple[str | int, ...]
+_RESERVED = {BY_MONTH}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken rule at a path of the tariff."""
+
+    path: Path
+    rule: str
+    remedy: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        """Render as ``path: value: rule: remedy``."""
+        parts = (".".join(map(str, self.path)), self.value, self.rule, self.remedy)
+        return ": ".join(part for part in parts if part)
+
+
+class Findings(ValueError):  # noqa: N818 - a list of findings, raised for pydantic to carry
+    """All broken rules of one tariff."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        """Keep the findings in order."""
+        self.findings = tuple(findings)
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+def find_problems(tariff: Tariff) -> list[Finding]:
+    """Every rule that the tariff breaks."""
+    rules = (_clock, _series, _calendars, _determinants, _charges, _supply, _programs)
+    return [finding for rule in rules for finding in rule(tariff)]
+
+
+def _clock(tariff: Tariff) -> Iterator[Finding]:
+    if tariff.timezone != NAIVE and tariff.timezone not in available_timezones():
+        yield _unknown(("timezone",), "zone", tariff.timezone, available_timezones())
+    if tariff.billing.cycle == "read_dates" and tariff.billing.reads is None:
+        yield Finding(
+            ("billing",), "billing by read dates has no dates", "give `reads`, one more than there are cycles"
+        )
+    for name in tariff.holidays.unknown_names():
+        yield Finding(("holidays", "include"), f"calendar {tariff.holidays.calendar} has no such holiday", "", name)
+
+
+def _series(tariff: Tariff) -> Iterator[Finding]:
+    for key, ref in tariff.series.items():
+        if ref.currency is not None and ref.currency != tariff.currency:
+            yield Finding(
+                ("series", key, "unit"),
+                f"the tariff is in {tariff.currency}",
+                "convert the series; currencies do not mix in one bill",
+                ref.unit,
+            )
+
+
+def _calendars(tariff: Tariff) -> Iterator[Finding]:
+    for name, calendar in tariff.calendars.items():
+        for period in calendar.periods:
+            if period in _RESERVED:
+                yield Finding(("calendars", name), f"`{period}` is a reserved word", "rename the period")
+        if not calendar.periods:
+            yield Finding(("calendars", name), "the calendar names no period", "add rules or a default")
+
+
+def _determinants(tariff: Tariff) -> Iterator[Finding]:
+    known: list[str] = []
+    for name, node in tariff.determinants.items():
+        path: Path = ("determinants", name)
+        for ref in node.refs:
+            if ref not in known:
+                yield _unknown((*path, "of"), "determinant (defined before this one)", ref, known)
+        yield from _masked(tariff, path, getattr(node, "calendar", None), getattr(node, "periods", None))
+        if isinstance(node, (MaxOf, MinOf)):
+            for place, term in enumerate(node.of):
+                yield from _term(tariff, (*path, "of", place), term, looks_back=isinstance(node, MaxOf))
+        if isinstance(node, Constant) and isinstance(node.of, str):
+            yield from _contract(tariff, (*path, "of"), node.of)
+        if isinstance(node, Excess) and isinstance(node.over, str) and node.over not in known:
+            yield from _contract(tariff, (*path, "over"), node.over)
+        if isinstance(node, Coincident) and node.series is not None and node.series not in tariff.series:
+            yield _unknown((*path, "series"), "series", node.series, tariff.series)
+        known.append(name)
+
+
+def _term(tariff: Tariff, path: Path, term: Term, *, looks_back: bool) -> Iterator[Finding]:
+    given = [value for value in (term.ref, term.const, term.contract) if value is not None]
+    if len(given) != 1:
+        yield Finding(path, "a term is one of ref, const and contract", "state exactly one")
+    if term.contract is not None:
+        yield from _contract(tariff, (*path, "contract"), term.contract)
+    if term.lookback is not None and term.lookback < 1:
+        yield Finding((*path, "lookback"), "a look-back window must be at least one cycle", "", str(term.lookback))
+    if term.lookback is not None and (term.ref is None or not looks_back):
+        yield Finding((*path, "lookback"), "only a `ref` of max_of can look back", "move it to a max_of determinant")
+
+
+def _charges(tariff: Tariff) -> Iterator[Finding]:
+    seen: list[str] = []
+    for place, charge in enumerate(tariff.charges):
+        path: Path = ("charges", place)
+        if charge.id in seen:
+            yield Finding((*path, "id"), "two charges have this id", "rename one", charge.id)
+        if isinstance(charge, DemandCharge) and charge.of not in tariff.determinants:
+            yield _unknown((*path, "of"), "determinant", charge.of, tariff.determinants)
+        if isinstance(charge, (Percent, MinimumBill, AnnualMinimum)):
+            for ref in charge.of:
+                if ref not in seen:
+                    yield _unknown((*path, "of"), "charge (listed before this one)", ref, seen)
+        if isinstance(charge, MinimumBill):
+            for ref in charge.per or {}:
+                if ref not in tariff.determinants:
+                    yield _unknown((*path, "per"), "determinant", ref, tariff.determinants)
+        if isinstance(charge, EnergyCharge):
+            yield from _energy(tariff, path, charge)
+        if isinstance(charge, (EnergyCharge, NetMeteredEnergy)):
+            yield from _prices(tariff, path, charge)
+        if isinstance(charge, NetMeteredEnergy) and tariff.export is None:
+            yield Finding(path, "a net-metered charge needs `export`", "add `export: {scheme: net_metering_kwh}`")
+        if isinstance(charge, DemandCharge):
+            for tiers in charge.tiers.values() if isinstance(charge.tiers, dict) else [charge.tiers or ()]:
+                yield from _ascending(path, tiers[0] if tiers and isinstance(tiers[0], tuple) else tiers)
+        seen.append(charge.id)
+
+
+def _energy(tariff: Tariff, path: Path, charge: EnergyCharge) -> Iterator[Finding]:
+    for field in ("series", "when"):
+        key = getattr(charge, field)
+        if key is not None and key not in tariff.series:
+            yield _unknown((*path, field), "series", key, tariff.series)
+    if charge.band is not None:
+        for side in (charge.band.above, charge.band.below):
+            if isinstance(side, str):
+                yield from _contract(tariff, (*path, "band"), side)
+    tiers = charge.tiers or ()
+    if any(tier.bound.kwh_per_kw is not None for tier in tiers) and charge.kw is None:
+        yield Finding(path, "hours-use tiers need a billing demand", "add `kw: <determinant>`", charge.id)
+    if charge.kw is not None and charge.kw not in tariff.determinants:
+        yield _unknown((*path, "kw"), "determinant", charge.kw, tariff.determinants)
+    if charge.channel == "export" and tariff.export is not None and tariff.export.scheme == "none":
+        yield Finding(path, "export scheme `none` pays for no export", "choose a scheme or drop the charge", charge.id)
+    yield from _ascending(path, tiers)
+
+
+def _ascending(path: Path, tiers: Sequence[Tier]) -> Iterator[Finding]:
+    """Tier ends of the same kind must rise, and the last tier must be open."""
+    for kind in ("kwh", "kw", "kwh_per_kw", "kwh_per_day"):
+        ends = [(place, end) for place, tier in enumerate(tiers) if (end := getattr(tier.bound, kind)) is not None]
+        bare = all(not isinstance(tier.upto, dict) and len(tier.bound.model_fields_set) <= 1 for tier in tiers)
+        for (_, before), (place, end) in zip(ends, ends[1:], strict=False):
+            if end < before or (bare and end == before):
+                yield Finding(
+                    (*path, "tiers", place, "upto"), f"tiers must ascend: {end:g} after {before:g}", "sort them"
+                )
+    if tiers and any(
+        end is not None and end != float("inf")
+        for end in (getattr(tiers[-1].bound, kind) for kind in ("kwh", "kw", "kwh_per_kw", "kwh_per_day"))
+    ):
+        yield Finding(
+            (*path, "tiers", len(tiers) - 1, "upto"), "the last tier must be open", "end it with `.inf` or {}"
+        )
+
+
+def _prices(tariff: Tariff, path: Path, charge: EnergyCharge | NetMeteredEnergy) -> Iterator[Finding]:
+    if charge.calendar is not None and charge.calendar not in tariff.calendars:
+        yield _unknown((*path, "calendar"), "calendar", charge.calendar, tariff.calendars)
+        return
+    named = tariff.calendars[charge.calendar].periods if charge.calendar is not None else None
+    listed: list[tuple[Path, Price]] = []
+    if charge.price is not None:
+        listed.append(((*path, "price"), charge.price))
+    if isinstance(charge, EnergyCharge):
+        listed += [((*path, "tiers", place, "price"), tier.price) for place, tier in enumerate(charge.tiers or ())]
+    for where, price in listed:
+        yield from _one_price(where, price, named)
+
+
+def _one_price(path: Path, price: Price, periods: Sequence[str] | None) -> Iterator[Finding]:
+    if not isinstance(price, dict):
+        return
+    for name, values in price.items():
+        if isinstance(values, tuple) and len(values) != 12:
+            yield Finding((*path, name), "monthly prices need twelve numbers", "", str(len(values)))
+    if BY_MONTH in price:
+        if len(price) > 1 or not isinstance(price[BY_MONTH], tuple):
+            yield Finding(
+                path, "`by_month` stands alone, with twelve numbers", "or list twelve numbers for each period"
+            )
+        return
+    if periods is None:
+        yield Finding(path, "prices by period need a calendar", "add `calendar: <name>`")
+        return
+    for name in price:
+        if name not in periods:
+            yield _unknown((*path, name), "period", name, periods)
+    for name in periods:
+        if name not in price:
+            yield Finding(path, f"no price for period `{name}`", "price every period of the calendar (0 is a price)")
+
+
+def _supply(tariff: Tariff) -> Iterator[Finding]:
+    for place, block in enumerate(tariff.supply):
+        path: Path = ("supply", place)
+        yield from _masked(tariff, path, block.calendar, block.periods)
+        if isinstance(block.mw, str) and block.mw not in tariff.contract and block.mw not in tariff.series:
+            yield _unknown((*path, "mw"), "contract value or series", block.mw, [*tariff.contract, *tariff.series])
+        if block.index is not None and block.index not in tariff.series:
+            yield _unknown((*path, "index"), "series", block.index, tariff.series)
+
+
+def _programs(tariff: Tariff) -> Iterator[Finding]:
+    names = [program.id for program in tariff.programs]
+    for place, program in enumerate(tariff.programs):
+        path: Path = ("programs", place)
+        if program.of is not None and program.of not in tariff.determinants:
+            yield _unknown((*path, "of"), "determinant", program.of, tariff.determinants)
+        if program.window is not None and program.window not in tariff.calendars:
+            yield _unknown((*path, "window"), "calendar", program.window, tariff.calendars)
+        if program.events is not None and program.events not in tariff.series:
+            yield _unknown((*path, "events"), "series", program.events, tariff.series)
+        if isinstance(program.firm_level_kw, str):
+            yield from _contract(tariff, (*path, "firm_level_kw"), program.firm_level_kw)
+        for other in program.mutually_exclusive_with:
+            if other in names:
+                yield Finding(
+                    (*path, "mutually_exclusive_with"), f"cannot be joined with `{other}`", "drop one of them"
+                )
+
+
+def _masked(tariff: Tariff, path: Path, calendar: str | None, periods: Sequence[str] | None) -> Iterator[Finding]:
+    if calendar is None:
+        if periods is not None:
+            yield Finding((*path, "periods"), "periods need a calendar", "add `calendar: <name>`")
+        return
+    if calendar not in tariff.calendars:
+        yield _unknown((*path, "calendar"), "calendar", calendar, tariff.calendars)
+        return
+    for period in periods or ():
+        if period not in tariff.calendars[calendar].periods:
+            yield _unknown((*path, "periods"), "period", period, tariff.calendars[calendar].periods)
+
+
+def _contract(tariff: Tariff, path: Path, name: str) -> Iterator[Finding]:
+    if name not in tariff.contract:
+        yield _unknown(path, "contract value", name, tariff.contract)
+
+
+def _unknown(path: Path, what: str, name: str, known: Iterable[str]) -> Finding:
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    remedy = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(names[:12]) or 'none'}"
+    return Finding(path, f"unknown {what}", remedy, name)
+
+
+__all__ = ["Finding", "Findings", "find_problems"]

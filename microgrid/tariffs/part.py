@@ -1,0 +1,222 @@
+"""The optimiser's reading of a tariff: the same charges as the bill, as terms of an LP at one point of interconnection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.formulation.algebra import Linear, total
+from microgrid.formulation.block import Block
+from microgrid.schema.quantity import Declared, quantity
+from microgrid.tariffs.axis import Axis
+from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
+from microgrid.tariffs.charges.band import hold_levels
+from microgrid.tariffs.credit_bank import write_credits
+from microgrid.tariffs.determinants import SumOf
+from microgrid.tariffs.effective import period_problems
+from microgrid.tariffs.export_terms import priced_terms
+from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.page import KILO, Page, Reach, Terms
+from microgrid.tariffs.reading import MeterData
+
+REWARD = -1e-12
+"""Dollars a kW below which more demand counts as rewarded."""
+
+
+class TariffPart(Declared):
+    """A tariff at a point of interconnection, priced while the dispatch is decided.
+
+    The POI named `poi` publishes ``import_mw`` and ``export_mw`` (and, where the tariff asks, ``gross_load_mw``,
+    ``gross_generation_mw``, ``reactive_mvar``). A cycle that the horizon covers only in part is billed in full on its
+    peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's demand charge.
+
+    `largest_import_mw` and `largest_export_mw` (the POI's limits) are needed only where a rule needs a binary, to bound
+    it. A tariff in another currency states `usd_per_currency`.
+    """
+
+    kind: Literal["tariff"] = "tariff"
+    tariff: Tariff
+    poi: str
+    history: dict[str, tuple[float, ...]] | Literal["first_year", "steady_state"] | None = Field(
+        None, description="past peaks by determinant, kW, oldest first; or first_year, or steady_state"
+    )
+    power_factor: float | None = quantity(
+        "1",
+        "power factor of the import, where apparent power is billed and none is published",
+        default=None,
+        gt=0,
+        le=1,
+    )
+    kva_facets: int = quantity("1", "tangents of the kVA circle in one quadrant", default=32, ge=2)
+    largest_import_mw: float | None = quantity("MW", "largest import the POI allows", default=None, ge=0)
+    largest_export_mw: float | None = quantity("MW", "largest export the POI allows", default=None, ge=0)
+    usd_per_currency: float | None = quantity(
+        "USD/1", "exchange rate of a tariff that is not in USD", default=None, gt=0
+    )
+    allow_other_year: bool = Field(False, description="accept prices that were not in force in the case's year")
+
+    def formulate(self, block: Block) -> None:
+        """Write determinants, charges, export settlement, supply and programs; then what must be held from above."""
+        page = self.page(block)
+        for name, node in self.tariff.nodes().items():
+            page.nodes[name] = node
+            page.determinants[name] = node.formulate(page, name)
+        self._charge(page)
+        for name in reversed(list(page.nodes)):
+            node = page.nodes[name]
+            if name in page.pull and isinstance(node, SumOf):
+                node.pass_on(page, name)
+            elif name in page.pull and (page.pull[name] < REWARD).any():
+                node.hold(page, name)
+        hold_levels(page)
+        self._report(page)
+
+    def page(self, block: Block) -> Page:
+        """Open the tariff's page: clock, powers and series at every step of the block's horizon."""
+        if problems := self._problems(block):
+            raise InvalidInput(problems)
+        horizon = block.horizon
+        times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
+        axis = self.tariff.axis(times, horizon.step_min)
+        history = self.history if self.history is not None else self.tariff.history
+        if history is None and horizon.wraps:
+            history = "steady_state"
+        power = self._power(block)
+        series = self._series(block)
+        page = Page(
+            block=block,
+            axis=axis,
+            contract=self.tariff.contract,
+            history=history,
+            series=series,
+            power=power,
+            power_factor=self.power_factor,
+            kva_facets=self.kva_facets,
+            largest_import_mw=self.largest_import_mw,
+            reach=cache(lambda: self._reach(axis, times, series, history)),
+            largest_export_mw=self.largest_export_mw,
+            export=self.tariff.export,
+        )
+        page.energy_import, page.energy_export = priced_terms(page)
+        return page
+
+    def _problems(self, block: Block) -> list[Problem]:
+        problems = [] if self.allow_other_year else period_problems(self.tariff, block.horizon.local)
+        if self.tariff.currency != "USD" and self.usd_per_currency is None:
+            problems.append(
+                Problem(
+                    f"the tariff is in {self.tariff.currency} and the dispatch in USD",
+                    "state `usd_per_currency` beside the tariff",
+                    f"{block.name}.usd_per_currency",
+                )
+            )
+        return problems
+
+    def _power(self, block: Block) -> dict[str, Terms]:
+        power: dict[str, Terms] = {
+            "import": block.signal(f"{self.poi}.import_mw"),
+            "export": block.signal(f"{self.poi}.export_mw"),
+        }
+        optional = {
+            "gross_load": "gross_load_mw",
+            "gross_generation": "gross_generation_mw",
+            "reactive": "reactive_mvar",
+        }
+        for channel, name in optional.items():
+            if f"{self.poi}.{name}" in block.campus.signals:
+                power[channel] = block.signal(f"{self.poi}.{name}")
+        if self.tariff.export is not None and self.tariff.export.scheme == "buy_all_sell_all":
+            missing = [name for name in ("gross_load", "gross_generation") if name not in power]
+            if missing:
+                raise InvalidInput(
+                    Problem(
+                        "buy-all-sell-all needs load and generation apart", f"let the POI publish {missing}", self.poi
+                    )
+                )
+            power["import"], power["export"] = power["gross_load"], power["gross_generation"]
+        return power
+
+    def _series(self, block: Block) -> dict[str, np.ndarray]:
+        given: dict[str, np.ndarray] = {}
+        missing = []
+        for key, reference in self.tariff.series_references().items():
+            values = block.inputs.get(f"{block.name}.series.{key}")
+            if values is None:
+                missing.append(
+                    Problem("series of the tariff is not given", "name its file", f"{block.name}.series.{key}")
+                )
+            else:
+                given[key] = np.asarray(values, dtype=float) * reference.scale
+        if missing:
+            raise InvalidInput(missing)
+        return given
+
+    def _reach(self, axis: Axis, times: pd.DatetimeIndex, series: Mapping[str, np.ndarray], history: object) -> Reach:
+        """Determinants at no import and at the largest import: every one rises with the load."""
+        if self.largest_import_mw is None:
+            raise InvalidInput(
+                Problem(
+                    "a rule of the tariff must be bounded by the largest import",
+                    "state the POI's import limit",
+                    self.poi,
+                )
+            )
+        ends = []
+        for import_mw in (0.0, self.largest_import_mw):
+            flat = np.full(axis.count, import_mw * KILO)
+            raw = {key: values / self.tariff.series[key].scale for key, values in series.items()}
+            kva = flat / (self.power_factor or 1.0)
+            load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), flat, flat * 0.0, kva, kva, raw)
+            ends.append(read_meter(self.tariff, load, history=history, axis=axis).determinants)  # type: ignore[arg-type]
+        return Reach(ends[0], ends[1])
+
+    def _charge(self, page: Page) -> None:
+        whole = page.energy_import
+        left = whole
+        for supply in self.tariff.supply:
+            left = supply.formulate(page, left)
+        for charge in with_defaults(self.tariff.charges):
+            page.energy_import = left if is_supply_energy(charge) else whole
+            charge.formulate(page)
+        page.energy_import = whole
+        self._nonbypassable(page)
+        write_credits(self.tariff.charges, page)
+        for program in self.tariff.programs:
+            program.formulate(page)
+
+    def _nonbypassable(self, page: Page) -> None:
+        if self.tariff.export is None or not self.tariff.export.nonbypassable:
+            return
+        price = np.full(page.axis.count, self.tariff.export.nonbypassable)
+        amounts = page.priced_by_cycle(page.power["import"], price)
+
+        @page.block.cost(page.cycles, of=NONBYPASSABLE)
+        def nonbypassable(c: int) -> Linear:
+            r"""\pi^{nb} \sum_{t \in c} \Delta_t p_t"""
+            return amounts[c]
+
+        page.amounts[NONBYPASSABLE] = amounts
+
+    def _report(self, page: Page) -> None:
+        for name, terms in page.determinants.items():
+            kilo: list[Linear] = [KILO * term for term in terms]
+
+            def billed(c: int, kilo: list[Linear] = kilo) -> Linear:
+                return kilo[c]
+
+            unit = getattr(page.nodes[name], "unit", "kW")
+            page.block.report("billed", billed, unit, "determinant as billed", index=page.cycles, of=name)
+
+        def tariff_bill(c: int) -> Linear:
+            return total(terms[c] for terms in page.amounts.values())
+
+        page.block.report("bill", tariff_bill, self.tariff.currency, "bill of the cycle", index=page.cycles)
+
+
+__all__ = ["TariffPart"]

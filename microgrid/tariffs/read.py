@@ -1,0 +1,101 @@
+"""Read a tariff file: YAML 1.2 with positions kept, every problem reported at once as file:line:column."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.tariffs.checks import Findings
+from microgrid.tariffs.model import Tariff
+
+
+def read_tariff(path: Path) -> Tariff:
+    """Read and check a tariff file; raises InvalidInput with every problem found."""
+    if not path.is_file():
+        raise InvalidInput(Problem("no such tariff file", "give the path of a YAML file", "tariff", str(path)))
+    return parse_tariff(path.read_text(encoding="utf-8"), str(path))
+
+
+def parse_tariff(text: str, file: str = "") -> Tariff:
+    """Read a tariff from YAML text; `file` is named in messages."""
+    try:
+        content = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+        problem = Problem(str(error.problem or error), "mend the YAML", file=file, line=line, column=column)
+        raise InvalidInput(problem) from error
+    if not isinstance(content, Mapping):
+        raise InvalidInput(Problem("a tariff file is a mapping", "begin with `id: ...`", file=file, line=1, column=1))
+    try:
+        return Tariff.model_validate(content)
+    except ValidationError as error:
+        raise InvalidInput(problems_of(error, content, file)) from error
+
+
+def problems_of(error: ValidationError, content: Any, file: str) -> list[Problem]:
+    """Turn pydantic's findings into problems with positions in the YAML."""
+    problems: list[Problem] = []
+    for item in error.errors():
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, Findings):
+            problems += [
+                _located(content, finding.path, file, finding.rule, finding.remedy, finding.value)
+                for finding in cause.findings
+            ]
+            continue
+        rule = item["msg"].removeprefix("Value error, ")
+        value = item["input"] if isinstance(item["input"], (str, int, float)) else ""
+        problems.append(_located(content, item["loc"], file, rule, _remedy(item["type"], item["loc"]), str(value)))
+    return _without_branches(problems)
+
+
+def _without_branches(problems: list[Problem]) -> list[Problem]:
+    """Drop repeats: each branch of a union complains of the same value."""
+    kept: dict[tuple[str, int, int, str], Problem] = {}
+    for problem in problems:
+        kept.setdefault((problem.field, problem.line, problem.column, problem.rule), problem)
+    return list(kept.values())
+
+
+def _located(content: Any, path: Sequence[str | int], file: str, rule: str, remedy: str, value: str) -> Problem:
+    names, line, column = _position(content, path)
+    return Problem(rule, remedy, ".".join(names), value, file, line, column)
+
+
+def _position(content: Any, path: Sequence[str | int]) -> tuple[list[str], int, int]:
+    """Follow the path as far as the YAML has it; names of union branches in it are passed over."""
+    node, names, line, column = content, [], 1, 1
+    for key in path:
+        if isinstance(node, Mapping) and key in node:
+            line, column = (place + 1 for place in node.lc.value(key)) if hasattr(node, "lc") else (line, column)
+            node = node[key]
+        elif isinstance(node, list) and isinstance(key, int) and key < len(node):
+            line, column = (place + 1 for place in node.lc.item(key)) if hasattr(node, "lc") else (line, column)
+            node = node[key]
+        elif isinstance(node, Mapping) and key == path[-1] and isinstance(key, str):
+            names.append(key)
+            break
+        else:
+            continue
+        names.append(str(key))
+    return names, line, column
+
+
+def _remedy(kind: str, path: Sequence[str | int]) -> str:
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(path[-1]), Tariff.model_fields, n=1) if len(path) == 1 else []
+        return f"did you mean `{close[0]}`?" if close else "remove it, or check the spelling"
+    if kind == "missing":
+        return "add the field"
+    return ""
+
+
+__all__ = ["parse_tariff", "problems_of", "read_tariff"]
