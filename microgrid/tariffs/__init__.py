@@ -1,0 +1,1 @@
+"""Tariffs: one definition, read by the exact bill and by the optimiser."""

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -43,7 +44,7 @@ class Billing(Declared):
     @field_validator("reads")
     @classmethod
     def _ascending(cls, reads: tuple[dt.date, ...] | None) -> tuple[dt.date, ...] | None:
-        if reads is not None and (len(reads) < 2 or any(b <= a for a, b in zip(reads, reads[1:], strict=False))):
+        if reads is not None and (len(reads) < 2 or any(b <= a for a, b in pairwise(reads))):
             raise ValueError("read dates must ascend, one more than there are cycles")
         return reads
 
@@ -141,7 +142,7 @@ class Axis:
 
     def stamps(self, texts: Sequence[str]) -> np.ndarray:
         """Positions of the intervals that contain the local times given, e.g. ``2018-06-27 16:45``."""
-        wanted = pd.DatetimeIndex(texts).as_unit("ns").asi8 // MINUTE_NS
+        wanted = pd.DatetimeIndex(list(texts)).as_unit("ns").asi8 // MINUTE_NS
         found = np.searchsorted(self.wall_min, wanted, side="right") - 1
         outside = (found < 0) | (wanted - self.wall_min[found] >= self.step_min)
         if outside.any():

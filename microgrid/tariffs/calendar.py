@@ -150,7 +150,7 @@ def rule_days(rule: TouRule, days: Days) -> np.ndarray:
         matched &= np.isin(days.month, rule.months)
     if rule.dates is not None:
         matched &= np.logical_or.reduce([_between(days.month_day, *pair) for pair in rule.dates])
-    return matched & _day_kind(rule.days, days)
+    return np.asarray(matched & _day_kind(rule.days, days))
 
 
 def rule_minutes(rule: TouRule, minutes: np.ndarray) -> np.ndarray:
@@ -168,9 +168,9 @@ def _day_kind(kind: DayRule | tuple[int, ...], days: Days) -> np.ndarray:
     if kind == "holiday":
         return days.holiday
     if kind == "weekday":
-        return (days.weekday < 5) & plain
+        return np.asarray((days.weekday < 5) & plain)
     if kind == "weekend":
-        return ((days.weekday >= 5) & plain) | (days.holiday & (not days.own))
+        return np.asarray(((days.weekday >= 5) & plain) | (days.holiday & (not days.own)))
     weekday = np.where(days.holiday, -1 if days.own else 6, days.weekday)
     return np.isin(weekday, kind)
 

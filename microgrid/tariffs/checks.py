@@ -5,11 +5,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from microgrid.tariffs.axis import NAIVE
-from microgrid.tariffs.charges import AnnualMinimum, DemandCharge, EnergyCharge, MinimumBill, NetMeteredEnergy, Percent
+from microgrid.tariffs.charges import (
+    AnnualMinimum,
+    AnyCharge,
+    DemandCharge,
+    EnergyCharge,
+    MinimumBill,
+    NetMeteredEnergy,
+    Percent,
+)
 from microgrid.tariffs.determinants import Coincident, Constant, Excess, MaxOf, MinOf
 from microgrid.tariffs.determinants.past import Term
 from microgrid.tariffs.prices import BY_MONTH, Price, Tier
@@ -36,7 +45,7 @@ class Finding:
         return ": ".join(part for part in parts if part)
 
 
-class Findings(ValueError):  # noqa: N818 - a list of findings, raised for pydantic to carry
+class Findings(ValueError):
     """All broken rules of one tariff."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
@@ -120,26 +129,38 @@ def _charges(tariff: Tariff) -> Iterator[Finding]:
         path: Path = ("charges", place)
         if charge.id in seen:
             yield Finding((*path, "id"), "two charges have this id", "rename one", charge.id)
-        if isinstance(charge, DemandCharge) and charge.of not in tariff.determinants:
-            yield _unknown((*path, "of"), "determinant", charge.of, tariff.determinants)
-        if isinstance(charge, (Percent, MinimumBill, AnnualMinimum)):
-            for ref in charge.of:
-                if ref not in seen:
-                    yield _unknown((*path, "of"), "charge (listed before this one)", ref, seen)
-        if isinstance(charge, MinimumBill):
-            for ref in charge.per or {}:
-                if ref not in tariff.determinants:
-                    yield _unknown((*path, "per"), "determinant", ref, tariff.determinants)
+        if isinstance(charge, DemandCharge):
+            yield from _demand(tariff, path, charge)
+        yield from _refers(tariff, path, charge, seen)
         if isinstance(charge, EnergyCharge):
             yield from _energy(tariff, path, charge)
         if isinstance(charge, (EnergyCharge, NetMeteredEnergy)):
             yield from _prices(tariff, path, charge)
         if isinstance(charge, NetMeteredEnergy) and tariff.export is None:
             yield Finding(path, "a net-metered charge needs `export`", "add `export: {scheme: net_metering_kwh}`")
-        if isinstance(charge, DemandCharge):
-            for tiers in charge.tiers.values() if isinstance(charge.tiers, dict) else [charge.tiers or ()]:
-                yield from _ascending(path, tiers[0] if tiers and isinstance(tiers[0], tuple) else tiers)
         seen.append(charge.id)
+
+
+def _demand(tariff: Tariff, path: Path, charge: DemandCharge) -> Iterator[Finding]:
+    if charge.of not in tariff.determinants:
+        yield _unknown((*path, "of"), "determinant", charge.of, tariff.determinants)
+    if isinstance(charge.tiers, dict):
+        for tiers in charge.tiers["by_month"]:
+            yield from _ascending(path, tiers)
+    else:
+        yield from _ascending(path, charge.tiers or ())
+
+
+def _refers(tariff: Tariff, path: Path, charge: AnyCharge, seen: Sequence[str]) -> Iterator[Finding]:
+    """Adjustments refer to earlier charges only: their order is part of the tariff."""
+    if not isinstance(charge, (Percent, MinimumBill, AnnualMinimum)):
+        return
+    for ref in charge.of:
+        if ref not in seen:
+            yield _unknown((*path, "of"), "charge (listed before this one)", ref, seen)
+    for ref in (charge.per or {}) if isinstance(charge, MinimumBill) else ():
+        if ref not in tariff.determinants:
+            yield _unknown((*path, "per"), "determinant", ref, tariff.determinants)
 
 
 def _energy(tariff: Tariff, path: Path, charge: EnergyCharge) -> Iterator[Finding]:
@@ -166,7 +187,7 @@ def _ascending(path: Path, tiers: Sequence[Tier]) -> Iterator[Finding]:
     for kind in ("kwh", "kw", "kwh_per_kw", "kwh_per_day"):
         ends = [(place, end) for place, tier in enumerate(tiers) if (end := getattr(tier.bound, kind)) is not None]
         bare = all(not isinstance(tier.upto, dict) and len(tier.bound.model_fields_set) <= 1 for tier in tiers)
-        for (_, before), (place, end) in zip(ends, ends[1:], strict=False):
+        for (_, before), (place, end) in pairwise(ends):
             if end < before or (bare and end == before):
                 yield Finding(
                     (*path, "tiers", place, "upto"), f"tiers must ascend: {end:g} after {before:g}", "sort them"
@@ -197,9 +218,8 @@ def _prices(tariff: Tariff, path: Path, charge: EnergyCharge | NetMeteredEnergy)
 def _one_price(path: Path, price: Price, periods: Sequence[str] | None) -> Iterator[Finding]:
     if not isinstance(price, dict):
         return
-    for name, values in price.items():
-        if isinstance(values, tuple) and len(values) != 12:
-            yield Finding((*path, name), "monthly prices need twelve numbers", "", str(len(values)))
+    wrong = {name: len(values) for name, values in price.items() if isinstance(values, tuple) and len(values) != 12}
+    yield from (Finding((*path, name), "monthly prices need twelve numbers", "", str(n)) for name, n in wrong.items())
     if BY_MONTH in price:
         if len(price) > 1 or not isinstance(price[BY_MONTH], tuple):
             yield Finding(
@@ -209,12 +229,9 @@ def _one_price(path: Path, price: Price, periods: Sequence[str] | None) -> Itera
     if periods is None:
         yield Finding(path, "prices by period need a calendar", "add `calendar: <name>`")
         return
-    for name in price:
-        if name not in periods:
-            yield _unknown((*path, name), "period", name, periods)
-    for name in periods:
-        if name not in price:
-            yield Finding(path, f"no price for period `{name}`", "price every period of the calendar (0 is a price)")
+    yield from (_unknown((*path, name), "period", name, periods) for name in price if name not in periods)
+    remedy = "price every period of the calendar (0 is a price)"
+    yield from (Finding(path, f"no price for period `{name}`", remedy) for name in periods if name not in price)
 
 
 def _supply(tariff: Tariff) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def _credited(
     charges: Sequence[AnyCharge], amounts: Mapping[str, np.ndarray], credits_by_charge: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     size = len(next(iter(amounts.values())))
-    return _export_paid(charges, amounts, size) + _sum(credits_by_charge, list(credits_by_charge), size)
+    return np.asarray(_export_paid(charges, amounts, size) + _sum(credits_by_charge, list(credits_by_charge), size))
 
 
 def _export_paid(charges: Sequence[AnyCharge], amounts: Mapping[str, np.ndarray], size: int) -> np.ndarray:

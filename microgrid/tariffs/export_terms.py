@@ -32,23 +32,34 @@ def priced_terms(page: Page) -> tuple[Terms, Terms]:
 
 
 def _net_within_hours(page: Page, bought: Terms, sold: Terms) -> tuple[Terms, Terms]:
-    r"""Net of each clock hour, spread evenly over its steps; buying and selling in one hour is forbidden.
+    r"""Net of each clock hour, the same in all its steps; net buying and net selling in one hour is forbidden.
 
     Exact where a price holds for the whole hour. A binary is added only where a solved relaxation does both at once.
     """
-    hour = hour_of(page.axis)
+    steps, hour = page.block.horizon.steps, hour_of(page.axis)
     members = [np.flatnonzero(hour == place).tolist() for place in range(int(hour[-1]) + 1)]
-    places = page.indexed("hour", "netting", len(members))
-    net_bought = page.block.variable("import_mw", places, "MW", "net import of the hour", of="netting")
-    net_sold = page.block.variable("export_mw", places, "MW", "net export of the hour", of="netting")
+    block = page.block
+    net_bought = block.variable("import_mw", steps, "MW", "net import of the hour", of="netting")
+    net_sold = block.variable("export_mw", steps, "MW", "net export of the hour", of="netting")
 
-    @page.block.constraint(places, of="netting")
+    @block.constraint(range(len(members)), of="netting")
     def hourly_net(h: int) -> Relation:
         r"""P_h - X_h = mean of p_t - x_t over the hour"""
         net = total(bought[t] - sold[t] for t in members[h])
-        return net_bought[h] - net_sold[h] == (1.0 / len(members[h])) * net
+        return net_bought[members[h][0]] - net_sold[members[h][0]] == (1.0 / len(members[h])) * net
 
-    return [net_bought[int(h)] for h in hour], [net_sold[int(h)] for h in hour]
+    @block.constraint(steps, of="netting")
+    def same_import(t: int) -> Relation | None:
+        r"""P_t = P_{t-1} within the hour"""
+        return net_bought[t] == net_bought[t - 1] if t and hour[t] == hour[t - 1] else None
+
+    @block.constraint(steps, of="netting")
+    def same_export(t: int) -> Relation | None:
+        r"""X_t = X_{t-1} within the hour"""
+        return net_sold[t] == net_sold[t - 1] if t and hour[t] == hour[t - 1] else None
+
+    block.exclusive(net_bought, net_sold, page.limit_mw("hourly netting"), page.export_limit_mw("hourly netting"))
+    return net_bought, net_sold
 
 
 def _credited(page: Page, sold: Terms, cap_mw: float) -> Terms:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
-from microgrid.schema.quantity import Declared
+from microgrid.schema.quantity import Declared, Series
 from microgrid.tariffs.axis import NAIVE, Axis, Billing, place
 from microgrid.tariffs.calendar import Calendar, Holidays
-from microgrid.tariffs.charges import AnyCharge
+from microgrid.tariffs.charges import AnyCharge, Charge
 from microgrid.tariffs.checks import Findings, find_problems
 from microgrid.tariffs.determinants import Demand, Determinant, PowerFactorDemand, ReactiveDemand
 from microgrid.tariffs.export import Export
@@ -64,7 +64,18 @@ class SeriesRef(Declared):
     column: str | None = None
     unit: str = Field("$/kWh", description="e.g. $/kWh, $/MWh, CAD/MWh, 0/1, probability, kvar")
     align: Literal["interval", "hour_hold"] = "interval"
+    time: str = Field("time", description="column that holds the time stamps")
+    zone: str = Field("", description="IANA zone of stamps without offset; empty means the case's zone")
+    stamp: Literal["beginning", "ending"] = "beginning"
     note: str | None = None
+
+    def as_series(self) -> Series | None:
+        """Column of a file as a case refers to it; None where the file is left open."""
+        if self.csv is None or self.column is None:
+            return None
+        return Series(
+            file=self.csv, column=self.column, unit=self.unit, time=self.time, zone=self.zone, stamp=self.stamp
+        )
 
     @property
     def scale(self) -> float:
@@ -89,8 +100,8 @@ class Escalation(Declared):
     """How prices change over years: inflation, real rates by component, or an explicit path of factors."""
 
     inflation: float = 0.0
-    real: dict[str, float] = {}
-    path: dict[str, tuple[float, ...]] = {}
+    real: dict[str, float] = Field(default_factory=dict)
+    path: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     compounding: Literal["compound", "additive"] = "compound"
 
     def factor(self, component: str | None, year: int) -> float:
@@ -118,17 +129,17 @@ class Tariff(Declared):
     voltage: str | None = None
     source: Source | None = None
     exercises: tuple[str, ...] = ()
-    eligibility: dict[str, float | str] = {}
+    eligibility: dict[str, float | str] = Field(default_factory=dict)
     timezone: str = Field(NAIVE, description="IANA zone of the meter's clock; `naive` takes stamps as they stand")
     clock: Literal["prevailing", "standard"] = Field("prevailing", description="`standard` meters ignore DST")
     billing: Billing = Billing()
     holidays: Holidays = Holidays()
     meter_window_min: float | None = Field(None, gt=0, description="demand window where a determinant states none")
-    contract: dict[str, float] = {}
-    contract_terms: dict[str, float | str] = {}
-    calendars: dict[str, Calendar] = {}
-    series: dict[str, SeriesRef] = {}
-    determinants: dict[str, Determinant] = {}
+    contract: dict[str, float] = Field(default_factory=dict)
+    contract_terms: dict[str, float | str] = Field(default_factory=dict)
+    calendars: dict[str, Calendar] = Field(default_factory=dict)
+    series: dict[str, SeriesRef] = Field(default_factory=dict)
+    determinants: dict[str, Determinant] = Field(default_factory=dict)
     charges: tuple[AnyCharge, ...] = ()
     export: Export | None = None
     supply: tuple[SupplyBlock, ...] = ()
@@ -189,4 +200,13 @@ class Tariff(Declared):
         return Escalation(real=dict(self.escalation or {}))
 
 
-__all__ = ["Escalation", "Quality", "SeriesRef", "Source", "Tariff"]
+def charge_kinds() -> dict[str, type[Charge]]:
+    """Charge classes by kind, for catalogues and docs."""
+    kinds: dict[str, type[Charge]] = Field(default_factory=dict)
+    for member in get_args(get_args(AnyCharge)[0]):
+        for kind in get_args(member.model_fields["kind"].annotation):
+            kinds[kind] = member
+    return kinds
+
+
+__all__ = ["Escalation", "Quality", "SeriesRef", "Source", "Tariff", "charge_kinds"]

@@ -122,27 +122,20 @@ class Page:
     def limit_mw(self, why: str) -> float:
         """Largest import that the POI allows, needed wherever a binary must bound it."""
         if self.largest_import_mw is None:
-            raise InvalidInput(
-                Problem(
-                    f"{why} needs the largest import",
-                    "state the POI's import limit",
-                    f"{self.block.name}.largest_import_mw",
-                )
-            )
+            where = f"{self.block.name}.largest_import_mw"
+            raise InvalidInput(Problem(f"{why} needs the largest import", "state the POI's import limit", where))
         return self.largest_import_mw
+
+    def export_limit_mw(self, why: str) -> float:
+        """Largest export that the POI allows, needed wherever a binary must bound it."""
+        if self.largest_export_mw is None:
+            where = f"{self.block.name}.largest_export_mw"
+            raise InvalidInput(Problem(f"{why} needs the largest export", "state the POI's export limit", where))
+        return self.largest_export_mw
 
     def most_energy_mwh(self, why: str) -> float:
         """Most energy that the meter can pass either way over the horizon, MWh."""
-        bought = self.limit_mw(why)
-        if self.largest_export_mw is None:
-            raise InvalidInput(
-                Problem(
-                    f"{why} needs the largest export",
-                    "state the POI's export limit",
-                    f"{self.block.name}.largest_export_mw",
-                )
-            )
-        return max(bought, self.largest_export_mw) * float(self.hours_of.sum())
+        return max(self.limit_mw(why), self.export_limit_mw(why)) * float(self.hours_of.sum())
 
     @staticmethod
     def sum_of(terms: Iterable[Linear]) -> Linear:

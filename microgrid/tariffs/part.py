@@ -1,19 +1,20 @@
-"""The optimiser's reading of a tariff: the same charges as the bill, as terms of an LP at one point of interconnection."""
+"""The optimiser's reading of a tariff: the charges of the bill as terms of an LP at a point of interconnection."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, total
 from microgrid.formulation.block import Block
-from microgrid.schema.quantity import Declared, quantity
+from microgrid.schema.quantity import Declared, Series, quantity
 from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
 from microgrid.tariffs.charges.band import hold_levels
@@ -21,28 +22,24 @@ from microgrid.tariffs.credit_bank import write_credits
 from microgrid.tariffs.determinants import SumOf
 from microgrid.tariffs.effective import period_problems
 from microgrid.tariffs.export_terms import priced_terms
+from microgrid.tariffs.library import find_tariff
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.page import KILO, Page, Reach, Terms
 from microgrid.tariffs.reading import MeterData
+from microgrid.tariffs.reprice import scaled
 
 REWARD = -1e-12
 """Dollars a kW below which more demand counts as rewarded."""
 
 
-class TariffPart(Declared):
-    """A tariff at a point of interconnection, priced while the dispatch is decided.
-
-    The POI named `poi` publishes ``import_mw`` and ``export_mw`` (and, where the tariff asks, ``gross_load_mw``,
-    ``gross_generation_mw``, ``reactive_mvar``). A cycle that the horizon covers only in part is billed in full on its
-    peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's demand charge.
+class TariffOptions(Declared):
+    """What a case states beside the tariff itself.
 
     `largest_import_mw` and `largest_export_mw` (the POI's limits) are needed only where a rule needs a binary, to bound
     it. A tariff in another currency states `usd_per_currency`.
     """
 
-    kind: Literal["tariff"] = "tariff"
-    tariff: Tariff
-    poi: str
+    poi: str = Field(description="name of the point of interconnection that the tariff meters")
     history: dict[str, tuple[float, ...]] | Literal["first_year", "steady_state"] | None = Field(
         None, description="past peaks by determinant, kW, oldest first; or first_year, or steady_state"
     )
@@ -59,21 +56,73 @@ class TariffPart(Declared):
     usd_per_currency: float | None = quantity(
         "USD/1", "exchange rate of a tariff that is not in USD", default=None, gt=0
     )
-    allow_other_year: bool = Field(False, description="accept prices that were not in force in the case's year")
+    allow_other_year: bool = Field(default=False, description="accept prices that were not in force in the case's year")
+
+
+class TariffUse(TariffOptions):
+    """Entry of a case: a tariff written inline, or used by the name of a shipped one or the path of a file."""
+
+    tariff: Tariff | None = None
+    use: str | None = Field(None, description="name of a shipped tariff, or path of a tariff file")
+    allow_secondary: bool = Field(
+        default=False, description="accept shipped prices that were not read on a primary source"
+    )
+
+    @model_validator(mode="after")
+    def _one_tariff(self) -> TariffUse:
+        if (self.tariff is None) == (self.use is None):
+            raise ValueError("state `tariff` (inline) or `use` (a name or path), one of them")
+        return self
+
+    def part(self, folder: Path) -> TariffPart:
+        """Find the tariff (paths are relative to `folder`) and make the part of the model."""
+        found = (
+            self.tariff
+            if self.tariff is not None
+            else find_tariff(str(self.use), folder=folder, allow_secondary=self.allow_secondary)
+        )
+        options = {name: getattr(self, name) for name in TariffOptions.model_fields}
+        return TariffPart(tariff=found, **options)
+
+
+class TariffPart(TariffOptions):
+    """A tariff at a point of interconnection, priced while the dispatch is decided.
+
+    The POI named `poi` publishes ``import_mw`` and ``export_mw`` (and, where the tariff asks, ``gross_load_mw``,
+    ``gross_generation_mw``, ``reactive_mvar``). A cycle that the horizon covers only in part is billed in full on its
+    peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's demand charge.
+    """
+
+    kind: Literal["tariff"] = "tariff"
+    tariff: Tariff
+
+    @cached_property
+    def priced(self) -> Tariff:
+        """The tariff in USD."""
+        return scaled(self.tariff, self.usd_per_currency or 1.0, "USD")
+
+    def series_references(self) -> dict[str, tuple[Series, str]]:
+        """Series to align, by path below the part, with the unit they arrive in."""
+        listed = {}
+        for key, reference in self.tariff.series.items():
+            series = reference.as_series()
+            if series is not None:
+                listed[f"series.{key}"] = (series, reference.unit)
+        return listed
 
     def formulate(self, block: Block) -> None:
         """Write determinants, charges, export settlement, supply and programs; then what must be held from above."""
         page = self.page(block)
-        for name, node in self.tariff.nodes().items():
+        for name, node in self.priced.nodes().items():
             page.nodes[name] = node
             page.determinants[name] = node.formulate(page, name)
         self._charge(page)
         for name in reversed(list(page.nodes)):
-            node = page.nodes[name]
-            if name in page.pull and isinstance(node, SumOf):
-                node.pass_on(page, name)
+            written = page.nodes[name]
+            if name in page.pull and isinstance(written, SumOf):
+                written.pass_on(page, name)
             elif name in page.pull and (page.pull[name] < REWARD).any():
-                node.hold(page, name)
+                written.hold(page, name)
         hold_levels(page)
         self._report(page)
 
@@ -101,7 +150,7 @@ class TariffPart(Declared):
             largest_import_mw=self.largest_import_mw,
             reach=cache(lambda: self._reach(axis, times, series, history)),
             largest_export_mw=self.largest_export_mw,
-            export=self.tariff.export,
+            export=self.priced.export,
         )
         page.energy_import, page.energy_export = priced_terms(page)
         return page
@@ -131,7 +180,7 @@ class TariffPart(Declared):
         for channel, name in optional.items():
             if f"{self.poi}.{name}" in block.campus.signals:
                 power[channel] = block.signal(f"{self.poi}.{name}")
-        if self.tariff.export is not None and self.tariff.export.scheme == "buy_all_sell_all":
+        if self.priced.export is not None and self.priced.export.scheme == "buy_all_sell_all":
             missing = [name for name in ("gross_load", "gross_generation") if name not in power]
             if missing:
                 raise InvalidInput(
@@ -179,21 +228,21 @@ class TariffPart(Declared):
     def _charge(self, page: Page) -> None:
         whole = page.energy_import
         left = whole
-        for supply in self.tariff.supply:
+        for supply in self.priced.supply:
             left = supply.formulate(page, left)
-        for charge in with_defaults(self.tariff.charges):
+        for charge in with_defaults(self.priced.charges):
             page.energy_import = left if is_supply_energy(charge) else whole
             charge.formulate(page)
         page.energy_import = whole
         self._nonbypassable(page)
-        write_credits(self.tariff.charges, page)
-        for program in self.tariff.programs:
+        write_credits(self.priced.charges, page)
+        for program in self.priced.programs:
             program.formulate(page)
 
     def _nonbypassable(self, page: Page) -> None:
-        if self.tariff.export is None or not self.tariff.export.nonbypassable:
+        if self.priced.export is None or not self.priced.export.nonbypassable:
             return
-        price = np.full(page.axis.count, self.tariff.export.nonbypassable)
+        price = np.full(page.axis.count, self.priced.export.nonbypassable)
         amounts = page.priced_by_cycle(page.power["import"], price)
 
         @page.block.cost(page.cycles, of=NONBYPASSABLE)
@@ -216,7 +265,7 @@ class TariffPart(Declared):
         def tariff_bill(c: int) -> Linear:
             return total(terms[c] for terms in page.amounts.values())
 
-        page.block.report("bill", tariff_bill, self.tariff.currency, "bill of the cycle", index=page.cycles)
+        page.block.report("bill", tariff_bill, "USD", "bill of the cycle", index=page.cycles)
 
 
-__all__ = ["TariffPart"]
+__all__ = ["TariffOptions", "TariffPart", "TariffUse"]

@@ -123,7 +123,7 @@ class Reading:
         if channel == "export":
             return self.load.export_kw
         if channel == "net":
-            return self.load.import_kw - self.load.export_kw
+            return np.asarray(self.load.import_kw - self.load.export_kw)
         return self.needed(self.load.gross_load_kw, "gross_load_kw", "the load behind the meter")
 
     def apparent_kva(self) -> np.ndarray:

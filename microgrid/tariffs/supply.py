@@ -36,6 +36,7 @@ class SupplyBlock(Declared):
     take_or_pay: bool = True
     settle: Literal["physical", "sell_back_at_index", "cfd"] = "physical"
     index: str | None = None
+    index_mult: float = Field(1.0, description="factor on the index of a cfd")
     sell_back_mult: float = 1.0
     sell_back_adder: float = 0.0
     min_take_pct: float = Field(1.0, ge=0, le=1)
@@ -58,7 +59,7 @@ class SupplyBlock(Declared):
             power = np.asarray(series[self.mw], dtype=float)
         else:
             power = np.full(axis.count, contract[self.mw] / KILO if isinstance(self.mw, str) else self.mw)
-        return np.where(axis.mask(self.calendar, self.periods), power, 0.0)
+        return np.asarray(np.where(axis.mask(self.calendar, self.periods), power, 0.0))
 
     def _prices(self, axis: Axis) -> np.ndarray:
         periods = axis.periods_or_all(self.calendar)
@@ -74,7 +75,7 @@ class SupplyBlock(Declared):
         used = np.minimum(left_kw, shape) if self.delivers else np.zeros(axis.count)
         ledger.open(self.id, "supply", ("supply",))
         if self.settle == "cfd":
-            spread = price - reading.series(str(self.index))
+            spread = price - self.index_mult * reading.series(str(self.index))
             _enter(ledger, self.id, "kWh settled", axis, shape * hours, spread)
             return left_kw
         if self.settle == "sell_back_at_index":
@@ -102,7 +103,7 @@ class SupplyBlock(Declared):
         shape = self.shape_mw(page.axis, dict(page.contract), dict(page.series))
         price = self._prices(page.axis)
         if self.settle == "cfd":
-            spread = price - page.series[str(self.index)]
+            spread = price - self.index_mult * page.series[str(self.index)]
             settled = np.bincount(page.axis.cycles.of, shape * spread, page.cycles.size) * page.axis.hours * KILO
             self._cost(page, [page.constant(float(value)) for value in settled])
             return left
@@ -115,7 +116,15 @@ class SupplyBlock(Declared):
             r"""used_t + rest_t = p_t"""
             return used[t] + rest[t] == left[t]
 
-        unused = [float(shape[t]) - used[t] for t in steps]
+        unused = page.block.variable(
+            "unused_mw", steps, "MW", "block energy not used", upper=shape.tolist(), of=self.id
+        )
+
+        @page.block.constraint(steps, of=self.id)
+        def takes(t: int) -> Relation:
+            r"""used_t + unused_t = q_t"""
+            return used[t] + unused[t] == float(shape[t])
+
         page.block.exclusive(rest, unused, page.limit_mw(f"supply block `{self.id}`"), shape.tolist())
         self._cost(page, self._amounts(page, used, unused, shape, price))
         return rest
@@ -152,13 +161,15 @@ class SupplyBlock(Declared):
     def _cost(self, page: Page, amounts: Terms) -> None:
         @page.block.cost(page.cycles, of=self.id)
         def supply(c: int) -> Linear:
-            r"""block purchase less what is sold back"""
+            r"""Block purchase less what is sold back"""
             return amounts[c]
 
         page.amounts[self.id] = amounts
 
 
-def _enter(ledger: Ledger, name: str, unit: str, axis: Axis, energy: np.ndarray, price: np.ndarray) -> None:
+def _enter(  # noqa: PLR0913, PLR0917 - a line and where it goes
+    ledger: Ledger, name: str, unit: str, axis: Axis, energy: np.ndarray, price: np.ndarray
+) -> None:
     count = axis.cycles.count
     ledger.each_cycle(
         name, unit, np.bincount(axis.cycles.of, energy, count), np.bincount(axis.cycles.of, energy * price, count)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conformance import CASES, load_case  # noqa: E402
+from conformance import CASES, load_case
 
 from microgrid.tariffs.bill import Bill, bill
 

@@ -24,7 +24,9 @@ class Charge(Declared):
         None, description="component that raises its price over years; its first tag if absent"
     )
     months: tuple[Month, ...] | None = Field(None, description="months in which it is billed; all when absent")
-    min_bill_exempt: bool = Field(False, description="does not count towards a minimum bill that lists no charges")
+    min_bill_exempt: bool = Field(
+        default=False, description="does not count towards a minimum bill that lists no charges"
+    )
     note: str | None = None
 
     def in_season(self, cycles: Cycles) -> np.ndarray:

@@ -37,7 +37,7 @@ class DemandCharge(Charge):
             raise ValueError("a demand charge needs `price` or `tiers`, one of them")
         if isinstance(self.price, dict) and BY_MONTH not in self.price:
             raise ValueError("a determinant has no TOU periods; price it by one number or `by_month`")
-        if isinstance(self.tiers, dict) and len(self.tiers[BY_MONTH]) != 12:
+        if isinstance(self.tiers, dict) and len(self.tiers["by_month"]) != 12:
             raise ValueError("`tiers: {by_month: ...}` needs twelve lists")
         return self
 
@@ -65,7 +65,7 @@ class DemandCharge(Charge):
         """Each set of tiers with the cycles (0 or 1) that it holds in."""
         if not isinstance(self.tiers, dict):
             return [(self.tiers or (), np.ones(cycles.count))]
-        months = self.tiers[BY_MONTH]
+        months = self.tiers["by_month"]
         return [
             (months[month - 1], (cycles.month == month).astype(float)) for month in np.unique(cycles.month).tolist()
         ]

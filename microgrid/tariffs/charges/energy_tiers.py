@@ -21,17 +21,28 @@ class Tiered(Protocol):
     """What this file reads of an energy charge."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Name of the charge."""
+
     @property
-    def calendar(self) -> str | None: ...
+    def calendar(self) -> str | None:
+        """Calendar whose periods price the tiers."""
+
     @property
-    def tiers(self) -> tuple[Tier, ...] | None: ...
+    def tiers(self) -> tuple[Tier, ...] | None:
+        """Tiers from the bottom."""
+
     @property
-    def tier_alloc(self) -> Literal["pro_rata", "chronological", "per_period"]: ...
+    def tier_alloc(self) -> Literal["pro_rata", "chronological", "per_period"]:
+        """How tiers are shared among periods."""
+
     @property
-    def tier_mode(self) -> Literal["graduated", "slab"]: ...
+    def tier_mode(self) -> Literal["graduated", "slab"]:
+        """Whether a unit pays its own tier or the tier reached."""
+
     @property
-    def kw(self) -> str | None: ...
+    def kw(self) -> str | None:
+        """Billing demand of hours-use tiers."""
 
 
 @dataclass(frozen=True)

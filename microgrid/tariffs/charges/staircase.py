@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _stretches(tiers: Sequence[Tier], days: float, low: float, high: float) -> l
     slopes = {tier.bound.kwh_per_kw for tier in tiers if tier.bound.kwh_per_kw}
     inner = {value / slope for value in fixed for slope in slopes if np.isfinite(value) and low < value / slope < high}
     edges = sorted({low, high} | inner)
-    return list(zip(edges, edges[1:], strict=False)) or [(low, high)]
+    return list(pairwise(edges)) or [(low, high)]
 
 
 def _pieces_of(page: Page, stairs: Stairs, cycle: int, span: tuple[float, float], highest: float) -> list[Piece]:

@@ -139,7 +139,7 @@ class Coincident(Declared):
 
         return [greatest[0]] * page.cycles.size
 
-    def hold(self, page: Page, name: str) -> None:
+    def hold(self, page: Page, name: str) -> None:  # noqa: ARG002 - one signature for every determinant
         """Refuse for the greatest; a mean is an equation and needs no hold."""
         if self.stat == "max":
             raise InvalidInput(

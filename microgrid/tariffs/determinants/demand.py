@@ -1,4 +1,4 @@
-"""Metered demand of a billing cycle: the highest window average, the mean of the N highest, or the sum of daily peaks."""
+"""Metered demand of a cycle: the highest window average, the mean of the N highest, or the sum of daily peaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from microgrid.schema.quantity import Declared
 from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.determinants.apparent import apparent_mva
 from microgrid.tariffs.page import Page, Terms
-from microgrid.tariffs.reading import Channel, Reading
+from microgrid.tariffs.reading import Reading
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Demand(Declared):
     window: Literal["block", "rolling"] = "block"
     stat: Literal["max", "avg_top_n", "sum_daily_max"] = "max"
     n: int = Field(1, ge=1, description="how many of the highest are averaged (avg_top_n)")
-    distinct_days: bool = Field(False, description="take at most one value from each day (avg_top_n)")
+    distinct_days: bool = Field(default=False, description="take at most one value from each day (avg_top_n)")
     peak_uplift: float = Field(
         1.0, ge=1.0, description="metered peak over interval average, where intervals are longer"
     )
@@ -168,11 +168,11 @@ class Demand(Declared):
             keys = axis.cycles.of[chosen] * (int(blocks[-1]) + 1) + blocks[chosen]
             chosen = chosen[np.unique(keys, return_index=True)[1]]
             starts = np.searchsorted(blocks, np.arange(int(blocks[-1]) + 2))
-            members = [np.arange(starts[block], starts[block + 1]) for block in blocks[chosen]]
+            members = [np.arange(starts[block], starts[block + 1]) for block in blocks[chosen].tolist()]
             divisor = np.array([entry.size for entry in members])
         else:
             reach = size if self.window == "rolling" else 1
-            members = [np.arange(max(0, t - reach + 1), t + 1) for t in chosen]
+            members = [np.arange(max(0, t - reach + 1), t + 1) for t in chosen.tolist()]
             divisor = np.full(chosen.size, reach)
         return Windows(members, axis.cycles.of[chosen], axis.day_of[chosen], divisor)
 
@@ -193,7 +193,7 @@ class Demand(Declared):
         counts = np.bincount(cycle, minlength=page.cycles.size)
         inside = [np.flatnonzero(cycle == c) for c in page.cycles]
         return [
-            eta[c] + (1.0 / min(self.n, max(1, int(counts[c])))) * total(above[k] for k in inside[c])
+            eta[c] + (1.0 / min(self.n, max(1, int(counts[c])))) * total(above[int(k)] for k in inside[c])
             for c in page.cycles
         ]
 

@@ -40,13 +40,13 @@ class ReactiveDemand(Declared):
         axis = reading.axis
         average = self._windows().averaged(reading.reactive_kvar(), axis)
         inside = np.where(axis.mask(self.calendar, self.periods), average, 0.0)
-        return np.maximum(np.maximum.reduceat(inside, axis.cycles.starts), 0.0)
+        return np.asarray(np.maximum(np.maximum.reduceat(inside, axis.cycles.starts), 0.0))
 
     def formulate(self, page: Page, name: str) -> Terms:
         """Cover every window with ``Q_c >= mean q``; an LP."""
         return self._windows().cover(page, name, reactive_mvar(page))
 
-    def hold(self, page: Page, name: str) -> None:
+    def hold(self, page: Page, name: str) -> None:  # noqa: ARG002 - one signature for every determinant
         """Refuse: no tariff rewards reactive demand."""
         refuse_reward(name)
 
@@ -94,7 +94,7 @@ class PowerFactorDemand(Declared):
 
         return billed
 
-    def hold(self, page: Page, name: str) -> None:
+    def hold(self, page: Page, name: str) -> None:  # noqa: ARG002 - one signature for every determinant
         """Refuse: no tariff rewards a poor power factor."""
         refuse_reward(name)
 

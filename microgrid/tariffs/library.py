@@ -1,0 +1,68 @@
+"""Find tariffs: shipped ones by name, others by path; prices that nobody read at the source are refused by default."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.read import read_tariff
+
+SHIPPED = Path(__file__).parent / "library"
+
+
+def tariff_files() -> dict[str, Path]:
+    """Shipped tariff files by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def list_tariffs() -> dict[str, str]:
+    """Shipped tariffs: name → utility, schedule and quality."""
+    listed = {}
+    for name, path in tariff_files().items():
+        tariff = read_tariff(path)
+        source = tariff.source
+        mark = "" if source is None or source.trusted else f" [{_why(tariff)}]"
+        listed[name] = f"{tariff.utility}: {tariff.schedule}{mark}"
+    return listed
+
+
+def find_tariff(name: str | Path, *, folder: Path | None = None, allow_secondary: bool = False) -> Tariff:
+    """Read the shipped tariff of that name, or the file at that path (relative to `folder`).
+
+    Raises:
+        InvalidInput: unknown name or path, a broken file, or a shipped tariff whose prices are secondary or made up,
+            unless `allow_secondary`.
+    """
+    shipped = tariff_files()
+    if str(name) in shipped:
+        tariff = read_tariff(shipped[str(name)])
+        if not allow_secondary and tariff.source is not None and not tariff.source.trusted:
+            raise InvalidInput(
+                Problem(
+                    f"prices are not from a primary source ({_why(tariff)}): {tariff.source.doc}",
+                    "read them on the utility's sheet, or allow secondary prices explicitly (--allow-secondary)",
+                    "tariff",
+                    str(name),
+                )
+            )
+        return tariff
+    path = Path(name) if folder is None else folder / name
+    if path.suffix in {".yaml", ".yml"}:
+        return read_tariff(path)
+    close = difflib.get_close_matches(str(name), shipped, n=1)
+    remedy = (
+        f"did you mean `{close[0]}`?" if close else "see `microgrid list tariffs`, or give the path of a .yaml file"
+    )
+    raise InvalidInput(Problem("no such tariff", remedy, "tariff", str(name)))
+
+
+def _why(tariff: Tariff) -> str:
+    source = tariff.source
+    if source is None:
+        return "no source"
+    return f"placeholder: {', '.join(source.placeholders)}" if source.placeholders else source.quality
+
+
+__all__ = ["SHIPPED", "find_tariff", "list_tariffs", "tariff_files"]
