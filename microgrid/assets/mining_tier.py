@@ -75,6 +75,8 @@ class MiningTier(Declared):
 
     @model_validator(mode="after")
     def _data_agree(self) -> Self:
+        if (self.units is None) == (self.power_mw is None):
+            raise ValueError("give either units or power_mw, not both and not neither")
         given = [
             name for name in ("hashrate_th_s", "power_w", "efficiency_j_per_th") if getattr(self, name) is not None
         ]
@@ -88,8 +90,6 @@ class MiningTier(Declared):
             raise ValueError("give model, efficiency_j_per_th, or hashrate_th_s with power_w")
         elif self.power_mw is None and len(given) < 2:
             raise ValueError("with units give model, or two of hashrate_th_s, power_w and efficiency_j_per_th")
-        if (self.units is None) == (self.power_mw is None):
-            raise ValueError("give either units or power_mw, not both and not neither")
         self._check_consistency()
         shares = [self.idle_share, *(power for power, _ in self.working_points)]
         if any(later <= earlier for earlier, later in pairwise(shares)):
