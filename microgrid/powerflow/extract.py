@@ -18,7 +18,7 @@ from pandapower.pd2ppc import _pd2ppc
 from pandapower.pypower.bustypes import bustypes
 from pandapower.pypower.idx_brch import F_BUS, T_BUS
 from pandapower.pypower.idx_bus import BASE_KV, PD, QD, VA
-from pandapower.pypower.idx_gen import GEN_BUS, PG, VG
+from pandapower.pypower.idx_gen import GEN_BUS, PG, QMAX, QMIN, VG
 from pandapower.pypower.makeBdc import makeBdc
 from pandapower.pypower.makeYbus import branch_vectors, makeYbus
 from pandapower.results import init_results
@@ -27,6 +27,7 @@ from microgrid.errors import InvalidInput, Problem
 from microgrid.powerflow.grid import Branches, ElementTable, Grid, LoadShares, Sources
 from microgrid.powerflow.supported import check_supported, model_options
 
+NO_LIMIT_MVAR = 1e8
 SIGN = {"load": -1.0, "sgen": 1.0, "storage": -1.0, "gen": 1.0}
 
 
@@ -72,7 +73,7 @@ def to_per_unit(net: Any) -> PerUnit:
     _add_auxiliary_elements(net)
     init_results(net)
     empty = np.array([], dtype=np.int64)
-    lookups = {name: empty for name in ("bus", "bus_dc", "ext_grid", "gen", "branch", "branch_dc")}
+    lookups = dict.fromkeys(("bus", "bus_dc", "ext_grid", "gen", "branch", "branch_dc"), empty)
     net._pd2ppc_lookups = lookups  # noqa: SLF001 -- what pandapower's own runpp does
     try:
         ppc, ppci = _pd2ppc(net)
@@ -104,6 +105,7 @@ def extract(net: Any) -> Grid:
         reference_voltage=start[reference],
         controlled=controlled,
         controlled_vm_pu=set_point[controlled],
+        controlled_q_mvar=_reactive_limits(gen, controlled),
         start=start,
         constant_power=_constant_power(unit, tables, base),
         tables=tables,
@@ -143,7 +145,14 @@ def _table(unit: PerUnit, net: Any, name: str) -> ElementTable:
         factor=np.where(live, SIGN[name] * scaling, 0.0),
         p_mw=table["p_mw"].to_numpy(float),
         q_mvar=table["q_mvar"].to_numpy(float) if "q_mvar" in table.columns else np.zeros(len(table)),
+        q_min_mvar=_limit(table, "min_q_mvar", -np.inf),
+        q_max_mvar=_limit(table, "max_q_mvar", np.inf),
     )
+
+
+def _limit(table: Any, column: str, missing: float) -> np.ndarray:
+    values = table[column].to_numpy(float) if column in table.columns else np.full(len(table), np.nan)
+    return np.where(np.isnan(values) | (np.abs(values) >= NO_LIMIT_MVAR), missing, values)
 
 
 def _constant_power(unit: PerUnit, tables: dict[str, ElementTable], base: float) -> np.ndarray:
@@ -155,6 +164,14 @@ def _constant_power(unit: PerUnit, tables: dict[str, ElementTable], base: float)
     for table in tables.values():
         total = total - table.incidence(len(bus)) @ (table.p_mw + 1j * table.q_mvar)
     return np.where(np.abs(total) < 1e-9 * base, 0.0, total) / base
+
+
+def _reactive_limits(gen: np.ndarray, controlled: np.ndarray) -> np.ndarray:
+    """Summed lower and upper limits (2, controlled) in Mvar; pandapower writes 1e9 where there is none."""
+    limits = np.where(np.abs(gen[:, [QMIN, QMAX]].real) >= NO_LIMIT_MVAR, np.inf, gen[:, [QMIN, QMAX]].real).T
+    limits[0] = np.where(np.isinf(limits[0]), -np.inf, limits[0])
+    at = gen[:, GEN_BUS].real.astype(int)
+    return np.array([[limits[side, at == row].sum() for row in controlled] for side in (0, 1)]).reshape(2, -1)
 
 
 def _load_shares(unit: PerUnit) -> LoadShares:
@@ -176,11 +193,14 @@ def _dc_start(unit: PerUnit, reference: np.ndarray, set_point: np.ndarray) -> np
     if len(others):
         matrix = sp.csc_matrix(b_bus.real)[others][:, others]
         angle[others] = spla.splu(matrix.tocsc()).solve(np.ascontiguousarray(right[others]))
-    return set_point * np.exp(1j * angle)
+    start: np.ndarray = set_point * np.exp(1j * angle)
+    return start
 
 
 def _sources(unit: PerUnit, net: Any) -> Sources:
-    labels, buses = [], []
+    labels: list[str] = []
+    buses: list[int] = []
+    generators: list[int] = []
     slack = net.gen["slack"].to_numpy(bool) if len(net.gen) else np.zeros(0, bool)
     for table, chosen in (("ext_grid", np.ones(len(net.ext_grid), bool)), ("gen", slack)):
         live = unit.in_service(table)[: len(chosen)] & chosen if len(chosen) else chosen
@@ -188,9 +208,11 @@ def _sources(unit: PerUnit, net: Any) -> Sources:
         names = unique_names(net, table)
         labels += [f"{table} {names[place]}" for place in np.flatnonzero(live)]
         buses += [int(rows[place]) for place in np.flatnonzero(live)]
+        generators += [int(place) if table == "gen" else -1 for place in np.flatnonzero(live)]
     bus = np.array(buses, np.int64)
     count = np.array([np.sum(bus == row) for row in bus], float)
-    return Sources(tuple(labels), bus, 1.0 / count if len(count) else count)
+    share = 1.0 / count if len(count) else count
+    return Sources(tuple(labels), bus, share, np.array(generators, np.int64))
 
 
 def _branches(unit: PerUnit, net: Any, base: float) -> Branches:
@@ -237,7 +259,7 @@ def _branch_owners(unit: PerUnit, net: Any) -> tuple[list[str], list[int], list[
 
 def _impedance_switches(net: Any) -> np.ndarray:
     closed = net.switch[(net.switch.et == "b") & net.switch.closed.astype(bool) & (net.switch.z_ohm > 0)]
-    return closed.index.to_numpy()
+    return np.asarray(closed.index)
 
 
 def _ratings(net: Any, table: list[str], element: list[int], part: list[str]) -> tuple[np.ndarray, np.ndarray]:

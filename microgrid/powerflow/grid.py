@@ -1,4 +1,4 @@
-"""The network as the power flow sees it: admittances, who injects where, and how table rows map to buses and branches."""
+"""The network as the power flow sees it: admittances, who injects where, how table rows map to buses and branches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class ElementTable:
     """Elements of one pandapower table (``load``, ``sgen``, ``storage``, ``gen``), shapes (elements,).
 
     `bus` is the bus row, -1 where the element is out of service or its bus is dead. `factor` is sign (injection
-    positive) times scaling, zero where out of service: injection = factor * table value.
+    positive) times scaling, zero where out of service: injection = factor * table value. Reactive limits are infinite
+    where the net gives none.
     """
 
     names: tuple[str, ...]
@@ -23,6 +24,8 @@ class ElementTable:
     factor: np.ndarray
     p_mw: np.ndarray
     q_mvar: np.ndarray
+    q_min_mvar: np.ndarray
+    q_max_mvar: np.ndarray
 
     def incidence(self, buses: int, weight: np.ndarray | None = None) -> sp.csr_matrix:
         """Matrix (buses, elements) that adds table values up to bus injections, optionally weighted by element."""
@@ -81,11 +84,15 @@ class Branches:
 
 @dataclass(frozen=True)
 class Sources:
-    """Elements that fix the voltage phasor: ext_grid rows and slack generators. `share` splits a bus among them."""
+    """Elements that fix the voltage phasor: ext_grid rows and slack generators.
+
+    `share` splits the power of a bus among them; `generator` is the place in the gen table, -1 for an ext_grid.
+    """
 
     label: tuple[str, ...]
     bus: np.ndarray
     share: np.ndarray
+    generator: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,9 @@ class Grid:
     """A pandapower net in per unit, as `_pd2ppc` models it, with everything the batched power flow needs.
 
     Bus rows are pandapower's internal buses (fused by closed switches, auxiliary buses added, dead ones left out).
-    `bus_row` (pandapower buses,) gives the row of every bus of the net, -1 where it is dead.
+    `controlled` rows hold a voltage; `controlled_q_mvar` (2, controlled) are the summed reactive limits of their
+    generators, infinite where the net gives none. `bus_row` (pandapower buses,) gives the row of every bus of the net,
+    -1 where it is dead.
     """
 
     base_mva: float
@@ -103,6 +112,7 @@ class Grid:
     reference_voltage: np.ndarray
     controlled: np.ndarray
     controlled_vm_pu: np.ndarray
+    controlled_q_mvar: np.ndarray
     start: np.ndarray
     constant_power: np.ndarray
     tables: Mapping[str, ElementTable]

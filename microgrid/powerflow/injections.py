@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sp
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.network.profiles import Profiles
@@ -33,7 +34,8 @@ class Injections:
         if self.current is None or self.impedance is None:
             return self.power
         size = np.abs(voltage)
-        return self.power + self.current * size + self.impedance * size**2
+        out: np.ndarray = self.power + self.current * size + self.impedance * size**2
+        return out
 
 
 def check_profiles(grid: Grid, profiles: Profiles) -> None:
@@ -48,7 +50,7 @@ def check_profiles(grid: Grid, profiles: Profiles) -> None:
 
 def _check_one(grid: Grid, steps: int, table: str, quantity: str, values: np.ndarray) -> list[Problem]:
     where = f"profiles.{quantity}[{table}]"
-    if table not in grid.tables or (quantity == "vm_pu") != (table == "gen") and quantity != "p_mw":
+    if table not in grid.tables or (quantity != "p_mw" and (quantity == "vm_pu") != (table == "gen")):
         return [
             Problem(field=where, rule="no such profile", remedy="load, sgen, storage: p_mw, q_mvar; gen: p_mw, vm_pu")
         ]
@@ -75,11 +77,19 @@ def injections(grid: Grid, profiles: Profiles, begin: int, end: int) -> Injectio
             shares = grid.load_shares
             p = p * (1.0 - shares.current_p - shares.impedance_p)[:, None]
             q = q * (1.0 - shares.current_q - shares.impedance_q)[:, None]
-        _add(power, table.incidence(grid.buses) / grid.base_mva, p, q)
+        _add(power, table.incidence(grid.buses), p / grid.base_mva, q / grid.base_mva)
     return Injections(power, current, impedance, _set_points(grid, profiles, begin, end))
 
 
-def _add(power: np.ndarray, incidence: np.ndarray, p: np.ndarray, q: np.ndarray) -> None:
+def element_power(grid: Grid, profiles: Profiles, name: str, steps: np.ndarray) -> np.ndarray:
+    """Complex injection of every element of a table in MVA (elements, steps), at rated voltage."""
+    table = grid.tables[name]
+    p, q = profiles.p_mw.get(name, table.p_mw[:, None]), profiles.q_mvar.get(name, table.q_mvar[:, None])
+    p, q = (values[:, steps] if values.shape[1] > 1 or profiles.steps == 1 else values for values in (p, q))
+    return np.asarray(np.broadcast_to(table.factor[:, None] * (p + 1j * q), (len(table.index), len(steps))))
+
+
+def _add(power: np.ndarray, incidence: sp.csr_matrix, p: np.ndarray, q: np.ndarray) -> None:
     real, imag = incidence @ p, incidence @ q
     power.real += real  # broadcasts a constant column
     power.imag += imag
@@ -110,4 +120,4 @@ def _set_points(grid: Grid, profiles: Profiles, begin: int, end: int) -> np.ndar
     return out
 
 
-__all__ = ["Injections", "check_profiles", "injections"]
+__all__ = ["Injections", "check_profiles", "element_power", "injections"]

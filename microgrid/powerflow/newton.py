@@ -136,9 +136,18 @@ class Network:
         other_y = np.array(admittance, complex)
         magnitude = np.full(len(self.rows), -1)
         magnitude[self.row_of[self.candidates]] = np.arange(len(self.candidates))
-        integers = (np.array(item, np.int64) for item in (self.rows, start, column_bus, block))
-        parts = (other_y.real.copy(), other_y.imag.copy(), own.real.copy(), own.imag.copy())
-        self.equations = Equations(*integers, *parts, magnitude, np.full(len(self.rows), -1))
+        self.equations = Equations(
+            bus=self.rows.astype(np.int64),
+            row_start=np.array(start, np.int64),
+            column_bus=np.array(column_bus, np.int64),
+            block=np.array(block, np.int64),
+            g=other_y.real.copy(),
+            b=other_y.imag.copy(),
+            g_self=own.real.copy(),
+            b_self=own.imag.copy(),
+            magnitude_row=magnitude,
+            frozen_row=np.full(len(self.rows), -1),
+        )
 
     def solve(self, points: Points, *, max_iterations: int = FINAL_PASS) -> Solution:
         """Solve all columns; those not converged after a few iterations go on together in chunks of their own."""
@@ -195,21 +204,27 @@ class Network:
         current = _complex(points.current, self.buses, total) if dependent else none + 0j
         impedance = _complex(points.impedance, self.buses, total) if dependent else none + 0j
         equations, free_q, free_p = self._masks(points, total)
+        items = self._overlay(points.overlay, total)
         columns = Columns(
-            start.real.copy(),
-            start.imag.copy(),
-            np.ascontiguousarray(points.power.real),
-            np.ascontiguousarray(points.power.imag),
-            current.real.copy(),
-            current.imag.copy(),
-            impedance.real.copy(),
-            impedance.imag.copy(),
-            free_q,
-            free_p,
-            *self._overlay(points.overlay, total),
-            np.full(total, -1, np.int64),
-            np.full(total, np.inf),
-            np.full(total, np.inf),
+            v_real=start.real.copy(),
+            v_imag=start.imag.copy(),
+            p=np.ascontiguousarray(points.power.real),
+            q=np.ascontiguousarray(points.power.imag),
+            current_p=current.real.copy(),
+            current_q=current.imag.copy(),
+            impedance_p=impedance.real.copy(),
+            impedance_q=impedance.imag.copy(),
+            free_q=free_q,
+            free_p=free_p,
+            overlay_start=items[0],
+            overlay_row=items[1],
+            overlay_bus=items[2],
+            overlay_block=items[3],
+            overlay_g=items[4],
+            overlay_b=items[5],
+            iterations=np.full(total, -1, np.int64),
+            error=np.full(total, np.inf),
+            step=np.full(total, np.inf),
         )
         return equations, columns
 
@@ -253,10 +268,11 @@ class Network:
         return self._block[row, int(self.row_of[other])] if self.row_of[other] >= 0 else -1
 
     def _pick(self, columns: Columns, overlay: Overlay, late: np.ndarray) -> Columns:
-        total = columns.p.shape[1]
-        arrays = [np.ascontiguousarray(values[:, late]) for values in columns[:10]]
-        fresh = (np.full(len(late), -1, np.int64), np.full(len(late), np.inf), np.full(len(late), np.inf))
-        return Columns(*arrays, *self._overlay(overlay.pick(late, total), len(late)), *fresh)
+        items = self._overlay(overlay.pick(late, columns.p.shape[1]), len(late))
+        picked = {name: np.ascontiguousarray(getattr(columns, name)[:, late]) for name in Columns._fields[:10]}
+        overlaid = dict(zip(Columns._fields[10:16], items, strict=True))
+        fresh = {"error": np.full(len(late), np.inf), "step": np.full(len(late), np.inf)}
+        return columns._replace(**picked, **overlaid, **fresh, iterations=np.full(len(late), -1, np.int64))
 
 
 def _symmetric(y_bus: sp.csr_matrix) -> sp.csr_matrix:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from microgrid.powerflow.flows import BranchFlows
+from microgrid.powerflow.flows import QUANTITIES, Tapped, branch_quantities
 from microgrid.powerflow.grid import Grid
+from microgrid.powerflow.newton import numba_wanted
 from microgrid.powerflow.solve import Status
 
 BUS = {"vm_pu": ("1", "voltage magnitude"), "va_degree": ("degree", "voltage angle")}
@@ -26,7 +28,16 @@ SOURCE = {
     "source_p_mw": ("MW", "active power from the source into the network"),
     "source_q_mvar": ("Mvar", "reactive power from the source into the network"),
 }
-GENERATOR = {"generator_q_mvar": ("Mvar", "reactive power of a voltage-controlled generator")}
+GENERATOR = {
+    "generator_p_mw": ("MW", "active power of a generator, its share of the unbalance included"),
+    "generator_q_mvar": ("Mvar", "reactive power of a generator"),
+}
+CONTROL = {
+    "generator_at_limit": ("generator", "1 at the upper, -1 at the lower reactive limit, 0 holding its voltage"),
+    "tap_position": ("tap_changer", "tap position at rest"),
+    "shunt_step": ("bank", "steps of a switched shunt at rest"),
+    "device_q_mvar": ("device", "reactive injection ordered by a plant controller"),
+}
 STEP = {
     "losses_mw": ("MW", "losses of all branches"),
     "residual_pu": ("1", "largest unbalance of power at any bus, recomputed from the voltages"),
@@ -43,6 +54,7 @@ class Recorder:
     keep: frozenset[str]
     dtype: str
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    coordinates: dict[str, tuple[str, list[Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Allocate the arrays that are kept."""
@@ -53,7 +65,8 @@ class Recorder:
             self.arrays[name] = np.full((sizes[name], self.steps), np.nan, self.dtype)
         for name in SOURCE:
             self.arrays[name] = np.full((len(self.grid.sources.label), self.steps), np.nan)
-        self.arrays["generator_q_mvar"] = np.full((len(self.grid.tables["gen"].index), self.steps), np.nan)
+        for name in GENERATOR:
+            self.arrays[name] = np.full((len(self.grid.tables["gen"].index), self.steps), np.nan)
         for name in STEP:
             self.arrays[name] = np.full(self.steps, np.nan)
         self.arrays["status"] = np.full(self.steps, Status.DIVERGENT, np.int8)
@@ -75,16 +88,22 @@ class Recorder:
                 out[dead] = np.nan
             self.write(name, place, out, ok)
 
-    def write_branches(self, place: slice, flows: BranchFlows, ok: np.ndarray) -> None:
-        """Write branch powers, currents and loadings, and the losses."""
-        self.write("p_from_mw", place, flows.power_from.real, ok)
-        self.write("q_from_mvar", place, flows.power_from.imag, ok)
-        self.write("p_to_mw", place, flows.power_to.real, ok)
-        self.write("q_to_mvar", place, flows.power_to.imag, ok)
-        self.write("i_from_ka", place, flows.current_from_ka, ok)
-        self.write("i_to_ka", place, flows.current_to_ka, ok)
-        self.write("loading_percent", place, flows.loading_percent, ok)
-        self.write("losses_mw", place, flows.power_from.real.sum(axis=0) + flows.power_to.real.sum(axis=0), ok)
+    def write_branches(self, place: slice, voltage: np.ndarray, ok: np.ndarray, tapped: Tapped) -> None:
+        """Write branch powers, currents and loadings, and the losses, of one chunk."""
+        losses = self.arrays["losses_mw"]
+        if not numba_wanted():
+            values = branch_quantities(self.grid, voltage, tapped)
+            for name, part in values.items():
+                self.write(name, place, part, ok)
+            self.write("losses_mw", place, values["p_from_mw"].sum(axis=0) + values["p_to_mw"].sum(axis=0), ok)
+            return
+        from microgrid.powerflow import flow_kernel  # noqa: PLC0415 -- numba must stay optional
+
+        losses[place] = 0.0
+        empty = np.zeros((0, 0), self.dtype)
+        out = tuple(self.arrays.get(name, empty) for name in QUANTITIES)
+        branches, base = flow_kernel.admittances(self.grid, tapped), self.grid.base_mva
+        flow_kernel.fill_branches(branches, base, voltage, ok, place.start, out, losses)
 
     def dataset(self, times: pd.DatetimeIndex | None) -> xr.Dataset:
         """Flat Dataset with units and meanings in the attributes."""
@@ -102,6 +121,9 @@ class Recorder:
         variables["status"] = xr.Variable(
             ("time",), self.arrays["status"], {"long_name": "how the step was solved"} | flags
         )
+        for name, (dimension, meaning) in CONTROL.items():
+            if name in self.arrays:
+                variables[name] = xr.Variable((dimension, "time"), self.arrays[name], {"long_name": meaning})
         variables["iterations"] = xr.Variable(("time",), self.arrays["iterations"], {"long_name": "Newton iterations"})
         coordinates = {
             "time": np.arange(self.steps) if times is None else times,
@@ -115,11 +137,11 @@ class Recorder:
             "generator": list(grid.tables["gen"].names),
             "generator_element": ("generator", grid.tables["gen"].index),
         }
-        return xr.Dataset(variables, coordinates)
+        return xr.Dataset(variables, coordinates | self.coordinates)
 
 
 def _degrees(voltage: np.ndarray) -> np.ndarray:
-    return np.angle(voltage, deg=True)
+    return np.asarray(np.angle(voltage, deg=True))
 
 
 __all__ = ["EVERYTHING", "Recorder"]

@@ -13,6 +13,7 @@ from pandapower.auxiliary import LoadflowNotConverged
 
 from microgrid.network.profiles import Profiles
 from microgrid.powerflow.extract import pandapower_options
+from microgrid.powerflow.solve import Status
 
 AGREEMENT_PU = 1e-6
 RANDOM_STEPS = 40
@@ -54,7 +55,7 @@ def solve_step(net: Any, *, max_iteration: int | str = "auto", tolerance_mva: fl
 
 def worst_steps(result: xr.Dataset, count: int = WORST_STEPS) -> np.ndarray:
     """Steps with the highest loading, and the lowest and highest voltage; solved steps only."""
-    solved = np.flatnonzero(result["status"].to_numpy() < 2)
+    solved = np.flatnonzero(result["status"].to_numpy() < Status.PANDAPOWER)
     picked = []
     for name, sign in (("loading_percent", -1.0), ("vm_pu", 1.0), ("vm_pu", -1.0)):
         if name not in result:
@@ -73,13 +74,13 @@ def compare_with_pandapower(
     The taps, shunt steps and generators at a reactive limit that `result` chose are imposed on pandapower, so that the
     power flow is compared, not the choice of control.
     """
-    solved = np.flatnonzero(result["status"].to_numpy() < 2)
+    solved = np.flatnonzero(result["status"].to_numpy() < Status.PANDAPOWER)
     random = np.random.default_rng(seed).choice(solved, min(random_steps, len(solved)), replace=False)
     steps = np.unique(np.concatenate([worst_steps(result), random]).astype(int))
     work = copy.deepcopy(net)
     gaps, loading_gaps, unsolved = [], [], []
     for step in steps.tolist():
-        trial = impose(work, net, profiles, result, step)
+        trial = impose(work, profiles, result, step)
         if not solve_step(trial, max_iteration=50):
             unsolved.append(step)
             gaps.append(np.inf)
@@ -96,7 +97,7 @@ def compare_with_pandapower(
     )
 
 
-def impose(work: Any, net: Any, profiles: Profiles, result: xr.Dataset, step: int) -> Any:
+def impose(work: Any, profiles: Profiles, result: xr.Dataset, step: int) -> Any:
     """The net at one step with the controls that `result` settled on; `work` is reused unless tables must grow."""
     apply_step(work, profiles, step)
     if "tap_position" in result:
@@ -105,7 +106,7 @@ def impose(work: Any, net: Any, profiles: Profiles, result: xr.Dataset, step: in
         ):
             work[str(table)].loc[int(index), "tap_pos"] = int(result["tap_position"].to_numpy()[place, step])
     if "shunt_step" in result:
-        for place, index in enumerate(result["shunt_element"].values):
+        for place, index in enumerate(result["bank_element"].values):
             work.shunt.loc[int(index), "step"] = int(result["shunt_step"].to_numpy()[place, step])
     if "device_q_mvar" in result:
         for place, (table, index) in enumerate(

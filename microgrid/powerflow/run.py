@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,33 +14,24 @@ import xarray as xr
 from microgrid.errors import InvalidInput, Problem
 from microgrid.network.profiles import Profiles
 from microgrid.powerflow import reference
+from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
-from microgrid.powerflow.flows import branch_flows
-from microgrid.powerflow.grid import Grid
-from microgrid.powerflow.injections import Injections, check_profiles, injections
-from microgrid.powerflow.newton import Overlay
+from microgrid.powerflow.flows import Tapped
+from microgrid.powerflow.injections import check_profiles, injections
 from microgrid.powerflow.outputs import EVERYTHING, Recorder
-from microgrid.powerflow.solve import Model, Solved, Status, points_of, solve_points, warm_start
+from microgrid.powerflow.record import prepare_controls, record
+from microgrid.powerflow.settle import Batch, regulate, settle, settle_in_order
+from microgrid.powerflow.solve import Model, Status, warm_start
 
 log = logging.getLogger(__name__)
 CHUNK_BYTES = 200e6
 PANDAPOWER_ATTEMPTS = 50
 
 
-@dataclass(frozen=True)
-class Settled:
-    """One chunk after all controls came to rest."""
-
-    solved: Solved
-    injections: Injections
-    holds: np.ndarray
-    overlay: Overlay
-
-
-def run_power_flow(
+def run_power_flow(  # noqa: PLR0913 -- the public call names every choice
     net: Any,
     profiles: Profiles,
-    controls: None = None,
+    controls: Controls | None = None,
     times: pd.DatetimeIndex | None = None,
     *,
     chunk: int = 0,
@@ -54,7 +44,7 @@ def run_power_flow(
     Args:
         net: pandapower net; not changed.
         profiles: powers by table and step.
-        controls: see `microgrid.powerflow.controls`.
+        controls: see `microgrid.powerflow.controls`; read from the net when None.
         times: stamps of the steps; positions when None.
         chunk: columns solved together, 0 chooses by memory.
         keep: names of bus and branch variables to keep; drop some for very large nets.
@@ -73,14 +63,20 @@ def run_power_flow(
     check_profiles(grid, profiles)
     recorder = Recorder(grid, profiles.steps, _checked_keep(keep), dtype)
     model = Model(grid)
+    regulated = regulate(net, model, read_controls(net) if controls is None else controls)
+    prepare_controls(recorder, regulated)
     size = chunk or max(256, int(CHUNK_BYTES / (160.0 * (grid.buses + len(grid.branches.label)))))
     start: np.ndarray | None = None
+    position = regulated.base_position
     for begin in range(0, profiles.steps, size):
         place = slice(begin, min(begin + size, profiles.steps))
+        steps = np.arange(place.start, place.stop)
         given = injections(grid, profiles, place.start, place.stop)
         start = warm_start(model, given) if start is None else start
-        settled = _settle(model, given, start)
-        record(recorder, place, settled)
+        batch = Batch(steps, given, start, np.repeat(position[:, None], len(steps), axis=1))
+        settled = (settle_in_order if regulated.controls.tap_memory else settle)(regulated, profiles, batch)
+        position = settled.position[:, -1] if regulated.controls.tap_memory else position
+        record(recorder, regulated, profiles, place, settled)
         if progress is not None:
             progress(place.stop, profiles.steps)
     _ask_pandapower(net, profiles, recorder)
@@ -97,44 +93,6 @@ def _checked_keep(keep: Iterable[str]) -> frozenset[str]:
             ]
         )
     return frozenset(keep)
-
-
-def _settle(model: Model, given: Injections, start: np.ndarray) -> Settled:
-    holds, none = np.ones(given.vm_pu.shape, bool), Overlay.join([])
-    return Settled(solve_points(model, points_of(model.grid, given, start, holds, none)), given, holds, none)
-
-
-def record(recorder: Recorder, place: slice, settled: Settled) -> None:
-    """Write one settled chunk into the arrays of the run."""
-    grid, solved = recorder.grid, settled.solved
-    ok = solved.ok
-    recorder.arrays["status"][place] = solved.status
-    recorder.arrays["iterations"][place] = solved.iterations
-    recorder.arrays["residual_pu"][place] = solved.residual
-    with np.errstate(all="ignore"):  # divergent columns hold garbage until they are blanked
-        recorder.write_buses(place, solved.voltage, ok)
-        recorder.write_branches(place, branch_flows(grid, solved.voltage), ok)
-        _record_sources(recorder, place, settled)
-
-
-def _record_sources(recorder: Recorder, place: slice, settled: Settled) -> None:
-    grid, voltage = recorder.grid, settled.solved.voltage
-    special = np.concatenate([grid.reference, grid.controlled])
-    drawn = voltage[special] * np.conj(grid.y_bus[special] @ voltage) - settled.injections.at(voltage)[special]
-    power = np.zeros((grid.buses, voltage.shape[1]), complex)
-    power[special] = drawn * grid.base_mva
-    source = power[grid.sources.bus] * grid.sources.share[:, None]
-    recorder.write("source_p_mw", place, source.real, settled.solved.ok)
-    recorder.write("source_q_mvar", place, source.imag, settled.solved.ok)
-    gen = grid.tables["gen"]
-    recorder.write("generator_q_mvar", place, power[gen.bus].imag * _reactive_share(grid)[:, None], settled.solved.ok)
-
-
-def _reactive_share(grid: Grid) -> np.ndarray:
-    """Share of each generator in the reactive power of its bus: equal among those in service; zero at a source."""
-    bus = grid.tables["gen"].bus
-    count = np.array([max(1, int(np.sum(bus == row))) for row in bus], float)
-    return np.where(np.isin(bus, grid.controlled), 1.0 / count, 0.0) if len(bus) else np.zeros(0)
 
 
 def _ask_pandapower(net: Any, profiles: Profiles, recorder: Recorder) -> None:
@@ -166,7 +124,7 @@ def _record_pandapower(recorder: Recorder, step: int, work: Any) -> None:
     voltage = np.asarray(internal["V"])[:, None]
     place, ok = slice(step, step + 1), np.ones(1, bool)
     recorder.write_buses(place, voltage, ok)
-    recorder.write_branches(place, branch_flows(grid, voltage), ok)
+    recorder.write_branches(place, voltage, ok, Tapped.none(1))
     recorder.arrays["status"][step] = Status.PANDAPOWER
     special = grid.reference
     drawn = (voltage[special] * np.conj(grid.y_bus[special] @ voltage)) * grid.base_mva

@@ -18,12 +18,13 @@ RESTART_ITERATIONS = 30
 
 
 class Status(IntEnum):
-    """How a step was solved."""
+    """How a step was solved; *unsettled* has a solution but its controls still wanted to move."""
 
     SOLVED = 0
     RESTARTED = 1
     PANDAPOWER = 2
-    DIVERGENT = 3
+    UNSETTLED = 3
+    DIVERGENT = 4
 
 
 @dataclass(frozen=True)
@@ -53,40 +54,51 @@ class Solved:
         return self.status < Status.DIVERGENT
 
 
-def starting_voltage(grid: Grid, voltage: np.ndarray, vm_pu: np.ndarray) -> np.ndarray:
-    """Starting voltages (buses, columns): references and controlled buses at their set points.
+def starting_voltage(grid: Grid, voltage: np.ndarray, vm_pu: np.ndarray, holds: np.ndarray) -> np.ndarray:
+    """Starting voltages (buses, columns): references and buses that hold their magnitude at their set points.
 
-    A Newton iteration holds whatever magnitude it starts from, so a start that forgets a set point changes the question.
+    The Newton iteration holds whatever magnitude it starts from: a start that forgets a set point changes the question.
     """
     start = np.repeat(voltage, vm_pu.shape[1], axis=1) if voltage.shape[1] == 1 else voltage.copy()
     at = start[grid.controlled]
-    start[grid.controlled] = at / np.abs(at) * vm_pu
+    start[grid.controlled] = np.where(holds, at / np.abs(at) * vm_pu, at)
     start[grid.reference] = grid.reference_voltage[:, None]
     return start
 
 
 def points_of(grid: Grid, injections: Injections, voltage: np.ndarray, holds: np.ndarray, overlay: Overlay) -> Points:
     """Operating points with every set point in place."""
-    start = starting_voltage(grid, voltage, injections.vm_pu)
+    start = starting_voltage(grid, voltage, injections.vm_pu, holds)
     return Points(injections.power, start, holds, injections.current, injections.impedance, overlay=overlay)
+
+
+def drawn_power(model: Model, points: Points, voltage: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Power V conj(YV) that the network draws at bus `rows`, (rows, columns) complex pu, overlay included."""
+    current = model.grid.y_bus[rows] @ voltage
+    place = np.full(model.grid.buses, -1)
+    place[rows] = np.arange(len(rows))
+    overlay = points.overlay
+    hit = np.flatnonzero(place[overlay.row_bus] >= 0) if len(overlay.column) else np.zeros(0, np.int64)
+    column = overlay.column[hit]
+    change = overlay.delta[hit] * voltage[overlay.column_bus[hit], column]
+    np.add.at(current, (place[overlay.row_bus[hit]], column), change)
+    return np.asarray(voltage[rows] * np.conj(current))
 
 
 def residual(model: Model, points: Points, voltage: np.ndarray) -> np.ndarray:
     """Largest |V conj(YV) - S| per column (pu) over the balances that must hold; independent of the solver."""
-    current = model.grid.y_bus @ voltage
-    overlay = points.overlay
-    np.add.at(current, (overlay.row_bus, overlay.column), overlay.delta * voltage[overlay.column_bus, overlay.column])
     wanted = points.power
     if points.current is not None and points.impedance is not None:
         size = np.abs(voltage)
         wanted = wanted + points.current * size + points.impedance * size**2
-    gap = voltage * np.conj(current) - wanted
+    gap = drawn_power(model, points, voltage, np.arange(model.grid.buses)) - wanted
     gap[model.grid.reference] = 0.0
     held = gap[model.grid.controlled]
     gap[model.grid.controlled] = np.where(points.holds, held.real, held)
     if points.frozen is not None:
         gap[points.frozen] = 0.0
-    return np.abs(gap).max(axis=0, initial=0.0)
+    largest: np.ndarray = np.abs(gap).max(axis=0, initial=0.0)
+    return largest
 
 
 def solve_points(model: Model, points: Points) -> Solved:
@@ -109,12 +121,12 @@ def _sane(points: Points, voltage: np.ndarray) -> np.ndarray:
 def _restart(model: Model, points: Points, solved: Solved) -> Solved:
     late = np.flatnonzero(~solved.ok)
     again = pick_points(points, late)
-    held = np.abs(again.start)
     phase = model.grid.start / np.abs(model.grid.start)
     start = np.repeat(phase[:, None], len(late), axis=1)
-    keep = np.concatenate([model.grid.reference, model.grid.controlled])
-    start[keep] *= held[keep]
+    start[model.grid.controlled] *= np.where(again.holds, np.abs(again.start[model.grid.controlled]), 1.0)
     start[model.grid.reference] = again.start[model.grid.reference]
+    if again.frozen is not None:
+        start = np.where(again.frozen, again.start, start)
     again = replace(again, start=start)
     solution = model.network.solve(again, max_iterations=RESTART_ITERATIONS)
     with np.errstate(all="ignore"):
@@ -157,6 +169,7 @@ __all__ = [
     "Model",
     "Solved",
     "Status",
+    "drawn_power",
     "pick_points",
     "points_of",
     "residual",

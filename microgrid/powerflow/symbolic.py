@@ -17,8 +17,8 @@ import scipy.sparse as sp
 class Elimination(NamedTuple):
     """Replayable elimination of `n` block rows; a NamedTuple because numba reads those.
 
-    `order` (n,): pivots. For the pivot at place q, `neighbour[start[q]:start[q+1]]` are the rows it updates, `lower` and
-    `upper` the blocks (row, pivot) and (pivot, row), and `target[target_start[q] + u*m + v]` the block (row u, row v).
+    `order` (n,): pivots. For the pivot at place q, `neighbour[start[q]:start[q+1]]` are the m rows it updates, `lower`
+    and `upper` the blocks (row, pivot) and (pivot, row), and `target[target_start[q] + u*m + v]` block (row u, row v).
     `diagonal` (n,): diagonal blocks. Blocks from `first_fill` to `blocks` exist only through elimination.
     """
 
@@ -60,37 +60,53 @@ def minimum_degree(pattern: sp.csr_matrix) -> tuple[list[int], list[list[int]]]:
     return order, coupled
 
 
+class BlockNumbers:
+    """Numbers the blocks of a matrix in the order in which they are first asked for."""
+
+    def __init__(self) -> None:
+        """Start with no blocks."""
+        self.of: dict[tuple[int, int], int] = {}
+
+    def __call__(self, row: int, column: int) -> int:
+        """Return the number of block (row, column)."""
+        return self.of.setdefault((row, column), len(self.of))
+
+
 def plan_elimination(pattern: sp.csr_matrix) -> tuple[Elimination, dict[tuple[int, int], int]]:
-    """Plan the elimination of a structurally symmetric pattern (n, n); also return the block number of every (row, column)."""
+    """Plan the elimination of a structurally symmetric pattern (n, n).
+
+    Also returns the block number of every (row, column).
+    """
     coo = pattern.tocoo()
-    pairs = zip(coo.row.tolist(), coo.col.tolist(), strict=True)
-    number: dict[tuple[int, int], int] = {}
-    for pair in pairs:
-        number.setdefault(pair, len(number))
-    for row in range(pattern.shape[0]):
-        number.setdefault((row, row), len(number))
-    first_fill = len(number)
+    number = BlockNumbers()
+    for row, column in zip(coo.row.tolist(), coo.col.tolist(), strict=True):
+        number(row, column)
+    diagonal = [number(row, row) for row in range(pattern.shape[0])]
+    first_fill = len(number.of)
     order, coupled = minimum_degree(pattern)
-    start, target_start = [0], [0]
     neighbour: list[int] = []
     lower: list[int] = []
     upper: list[int] = []
     target: list[int] = []
     for pivot, rows in zip(order, coupled, strict=True):
         neighbour += rows
-        lower += [
-            number[row, pivot] if (row, pivot) in number else number.setdefault((row, pivot), len(number))
-            for row in rows
-        ]
-        upper += [number.setdefault((pivot, row), len(number)) for row in rows]
-        target += [number.setdefault((row, column), len(number)) for row in rows for column in rows]
-        start.append(len(neighbour))
-        target_start.append(len(target))
-    diagonal = [number[row, row] for row in range(pattern.shape[0])]
-    arrays = (
-        np.array(values, np.int64) for values in (order, start, neighbour, lower, upper, target_start, target, diagonal)
+        lower += [number(row, pivot) for row in rows]
+        upper += [number(pivot, row) for row in rows]
+        target += [number(row, column) for row in rows for column in rows]
+    counts = np.array([len(rows) for rows in coupled], np.int64)
+    plan = Elimination(
+        order=np.array(order, np.int64),
+        start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        neighbour=np.array(neighbour, np.int64),
+        lower=np.array(lower, np.int64),
+        upper=np.array(upper, np.int64),
+        target_start=np.concatenate([[0], np.cumsum(counts**2)]).astype(np.int64),
+        target=np.array(target, np.int64),
+        diagonal=np.array(diagonal, np.int64),
+        first_fill=first_fill,
+        blocks=len(number.of),
     )
-    return Elimination(*arrays, first_fill=first_fill, blocks=len(number)), number
+    return plan, number.of
 
 
 __all__ = ["Elimination", "minimum_degree", "plan_elimination"]

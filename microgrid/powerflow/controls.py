@@ -1,0 +1,168 @@
+"""What regulates the network between steps: tap changers, capacitor banks, plant controllers, reactive limits, slack.
+
+Controls are read from the net itself (`read_controls`) or given as these records. Columns read from the net:
+
+- ``net.controller``: ``DiscreteTapControl`` of two- and three-winding transformers; any other controller in service is
+  refused by name, because its series or law would otherwise be ignored.
+- ``net.gen``: ``min_q_mvar``, ``max_q_mvar`` (a missing limit is no limit), ``slack_weight`` for the distributed slack.
+- ``net.shunt``: ``max_step`` with the columns ``control_vm_lower_pu``, ``control_vm_upper_pu`` and, optionally,
+  ``control_bus`` (pandapower bus index; the shunt's own bus by default) makes a switched bank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from microgrid.errors import InvalidInput, Problem
+
+
+@dataclass(frozen=True)
+class TapChanger:
+    """Tap changer that steps by one while the voltage at its `side` is outside `low_pu` … `high_pu`."""
+
+    table: Literal["trafo", "trafo3w"]
+    element: int
+    low_pu: float
+    high_pu: float
+    side: Literal["hv", "mv", "lv"] = "lv"
+
+
+@dataclass(frozen=True)
+class CapacitorBank:
+    """Switched shunt (capacitor or reactor) that steps while the voltage at `bus` is outside its band."""
+
+    shunt: int
+    low_pu: float
+    high_pu: float
+    bus: int | None = None
+
+
+@dataclass(frozen=True)
+class Device:
+    """Inverter or engine of a plant: reactive range in Mvar (injection positive), and the rating that bounds it.
+
+    With `rating_mva` the range shrinks to sqrt(rating² - P²) at every step.
+    """
+
+    table: Literal["sgen", "storage"]
+    element: int
+    q_min_mvar: float
+    q_max_mvar: float
+    rating_mva: float | None = None
+
+
+@dataclass(frozen=True)
+class PowerFactorBand:
+    """Power factor at the POI: Q import at most |P| tan(acos(`lagging`)), Q export at most |P| tan(acos(`leading`)).
+
+    Measured as power into `branch` (table, pandapower index) at its `end`, the end that faces the utility.
+    """
+
+    branch: tuple[str, int]
+    end: Literal["from", "to"] = "from"
+    lagging: float = 1.0
+    leading: float = 1.0
+
+
+@dataclass(frozen=True)
+class ReactiveBand:
+    """Reactive power into `branch` at its utility `end`, kept between the two values in Mvar."""
+
+    branch: tuple[str, int]
+    end: Literal["from", "to"] = "from"
+    low_mvar: float = 0.0
+    high_mvar: float = 0.0
+
+
+@dataclass(frozen=True)
+class VoltageBand:
+    """Voltage of a pandapower bus kept between two values; equal values are a set point."""
+
+    bus: int
+    low_pu: float
+    high_pu: float
+
+
+@dataclass(frozen=True)
+class PlantControl:
+    """Plant controller: all devices move to the same fraction of their reactive range until the band is met."""
+
+    name: str
+    devices: tuple[Device, ...]
+    band: PowerFactorBand | ReactiveBand | VoltageBand
+
+
+@dataclass(frozen=True)
+class Controls:
+    """All controls of a run.
+
+    `reactive_limits`: generators at a limit of ``min_q_mvar``/``max_q_mvar`` become constant injections, and return to
+    voltage control when the voltage allows. `distributed_slack`: the unbalance is shared by ``slack_weight``.
+    `tap_memory`: every step starts from the taps and shunt steps at which the step before came to rest; otherwise from
+    those of the net.
+    """
+
+    tap_changers: tuple[TapChanger, ...] = ()
+    capacitor_banks: tuple[CapacitorBank, ...] = ()
+    plants: tuple[PlantControl, ...] = ()
+    reactive_limits: bool = True
+    distributed_slack: bool = False
+    tap_memory: bool = False
+
+
+def read_controls(net: Any) -> Controls:
+    """Read the controls that the net itself carries; raises InvalidInput for a controller that is not modelled."""
+    changers: list[TapChanger] = []
+    problems: list[Problem] = []
+    live = net.controller[net.controller.in_service.astype(bool)] if len(net.controller) else net.controller
+    for index, row in live.iterrows():
+        if type(row.object).__name__ == "DiscreteTapControl":
+            changers += _tap_changers(row.object)
+            continue
+        remedy = "use DiscreteTapControl, give a series as profile, or pass Controls with a PlantControl"
+        field = f"net.controller {index}: {type(row.object).__name__}"
+        problems.append(Problem(field=field, rule="the AC power flow does not model this controller", remedy=remedy))
+    if problems:
+        raise InvalidInput(problems)
+    return Controls(tuple(changers), _capacitor_banks(net))
+
+
+def _tap_changers(controller: Any) -> list[TapChanger]:
+    elements = np.atleast_1d(controller.element_index)
+    low = np.broadcast_to(controller.vm_lower_pu, elements.shape)
+    high = np.broadcast_to(controller.vm_upper_pu, elements.shape)
+    return [
+        TapChanger(controller.element, int(element), float(low[place]), float(high[place]), controller.side)
+        for place, element in enumerate(elements)
+    ]
+
+
+def _capacitor_banks(net: Any) -> tuple[CapacitorBank, ...]:
+    if "control_vm_lower_pu" not in net.shunt.columns or "control_vm_upper_pu" not in net.shunt.columns:
+        return ()
+    banks = []
+    for index, shunt in net.shunt[net.shunt.in_service.astype(bool)].iterrows():
+        if np.isnan(shunt.control_vm_lower_pu) or np.isnan(shunt.control_vm_upper_pu):
+            continue
+        bus = shunt.get("control_bus", np.nan)
+        where = None if bus is None or np.isnan(float(bus)) else int(bus)
+        banks.append(
+            CapacitorBank(int(index), float(shunt.control_vm_lower_pu), float(shunt.control_vm_upper_pu), where)
+        )
+    return tuple(banks)
+
+
+__all__ = [
+    "CapacitorBank",
+    "Controls",
+    "Device",
+    "PlantControl",
+    "PowerFactorBand",
+    "ReactiveBand",
+    "TapChanger",
+    "VoltageBand",
+    "read_controls",
+]

@@ -1,0 +1,238 @@
+"""Batched outer loops: solve, let the controls respond, solve the columns that changed, until all are at rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.network.profiles import Profiles
+from microgrid.powerflow.controls import Controls
+from microgrid.powerflow.flows import Tapped
+from microgrid.powerflow.grid import Grid
+from microgrid.powerflow.injections import Injections, element_power
+from microgrid.powerflow.loops import Loop, ReactiveLimitLoop, SlackLoop, StepLoop, View
+from microgrid.powerflow.newton import Overlay, Points
+from microgrid.powerflow.plant import PlantLoop, plant_loops
+from microgrid.powerflow.solve import Model, Solved, Status, points_of, solve_points
+from microgrid.powerflow.stepped import Stepped, stepped_elements, tapped_branches
+
+MOST_ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Regulated:
+    """A model with its controls resolved against the net."""
+
+    model: Model
+    controls: Controls
+    stepped: tuple[Stepped, ...]
+    slack_weight: np.ndarray
+    own_weight: float
+
+    @property
+    def base_position(self) -> np.ndarray:
+        """Positions (elements,) of the net itself."""
+        return np.array([item.base for item in self.stepped], np.int64)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Steps to settle: which ones, their injections, starting voltages (buses, 1 or steps), starting positions.
+
+    `position` is (stepped elements, steps).
+    """
+
+    steps: np.ndarray
+    given: Injections
+    start: np.ndarray
+    position: np.ndarray
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Columns of one chunk with all controls at rest.
+
+    `points` are the operating points that were solved in the end; `position` (stepped elements, columns);
+    `at_limit` (controlled buses, columns) is +1, -1 or 0; `shared` (columns,) is the unbalance shared, in pu;
+    `devices` lists (table, element, reactive injection in pu by column) of plant devices.
+    """
+
+    solved: Solved
+    points: Points
+    given: Injections
+    position: np.ndarray
+    at_limit: np.ndarray
+    shared: np.ndarray
+    devices: tuple[tuple[str, int, np.ndarray], ...]
+    tapped: Tapped
+
+
+def regulate(net: Any, model: Model, controls: Controls) -> Regulated:
+    """Resolve controls against the net; raises InvalidInput for what does not exist or cannot work."""
+    weight, own = np.zeros(len(net.gen)), 1.0
+    if controls.distributed_slack:
+        weight, own = _slack_weights(net, model.grid)
+    return Regulated(model, controls, stepped_elements(net, model.grid, controls), weight, own)
+
+
+def _slack_weights(net: Any, grid: Grid) -> tuple[np.ndarray, float]:
+    """Weights of the generators (zero where not in service or at the reference) and of the reference; they sum to 1."""
+    table = grid.tables["gen"]
+    given = net.gen["slack_weight"].to_numpy(float) if "slack_weight" in net.gen.columns else np.zeros(len(net.gen))
+    live = np.where(table.bus >= 0, np.nan_to_num(given), 0.0)
+    grids = net.ext_grid[net.ext_grid.in_service.astype(bool)]
+    own = float(np.nan_to_num(grids["slack_weight"].to_numpy(float)).sum()) if "slack_weight" in grids.columns else 0.0
+    at_reference = np.isin(table.bus, grid.reference)
+    own += live[at_reference].sum()
+    total = own + live[~at_reference].sum()
+    if len(grid.reference) != 1 or total <= 0.0:
+        rule = "the distributed slack needs one reference bus and a positive sum of slack_weight"
+        raise InvalidInput(Problem(field="net.gen.slack_weight", value=str(total), rule=rule))
+    return np.where(at_reference, 0.0, live) / total, own / total
+
+
+def settle(regulated: Regulated, profiles: Profiles, batch: Batch) -> Settled:
+    """Solve a batch of steps of the profiles with all controls."""
+    grid, given, count = regulated.model.grid, batch.given, len(batch.steps)
+    limits = ReactiveLimitLoop.start(grid, given.vm_pu)
+    stepping = StepLoop(regulated.stepped, batch.position.copy())
+    live = np.flatnonzero(regulated.slack_weight)
+    rows = grid.tables["gen"].bus[live]
+    slack = SlackLoop(rows, regulated.slack_weight[live], regulated.own_weight, np.zeros(count))
+    plants = _plants(regulated, profiles, batch.steps)
+    loops: list[Loop] = [*plants]
+    loops += [limits] if regulated.controls.reactive_limits and _limited(grid) else []
+    loops += [slack] if regulated.controls.distributed_slack else []
+    loops += [stepping] if regulated.stepped else []
+    run = _Run(regulated.model, given, loops, limits.holds, stepping)
+    solved, points = run.to_rest(batch.start)
+    devices = tuple(
+        (device.table, device.element, row)
+        for plant in plants
+        for device, row in zip(plant.control.devices, plant.reactive(np.arange(count)), strict=True)
+    )
+    tapped = tapped_branches(regulated.stepped, stepping.position)
+    return Settled(solved, points, given, stepping.position, limits.side, slack.total, devices, tapped)
+
+
+def _limited(grid: Grid) -> bool:
+    return bool(np.isfinite(grid.controlled_q_mvar).any())
+
+
+def _plants(regulated: Regulated, profiles: Profiles, steps: np.ndarray) -> list[PlantLoop]:
+    if not regulated.controls.plants:
+        return []
+    grid = regulated.model.grid
+    power = {name: element_power(grid, profiles, name, steps) for name in ("sgen", "storage")}
+    real = {name: values.real for name, values in power.items()}
+    return plant_loops(grid, regulated.controls.plants, real, {name: values.imag for name, values in power.items()})
+
+
+@dataclass
+class _Run:
+    """Working state while columns come to rest."""
+
+    model: Model
+    given: Injections
+    loops: list[Loop]
+    holds: np.ndarray
+    steps: StepLoop
+
+    def to_rest(self, start: np.ndarray) -> tuple[Solved, Points]:
+        """Iterate; columns that still move after all rounds are marked unsettled."""
+        count = self.given.power.shape[1]
+        everything = np.arange(count)
+        points = self._points(everything, start)
+        solved = solve_points(self.model, points)
+        active = self._respond(everything, points, solved) if self.loops else everything[:0]
+        rounds = 0
+        while len(active) and rounds < MOST_ROUNDS:
+            part = self._points(active, solved.voltage[:, active])
+            again = solve_points(self.model, part)
+            _merge(solved, active, again)
+            active = active[self._respond(active, part, again)]
+            rounds += 1
+        if len(active):
+            solved.status[active] = np.where(solved.ok[active], Status.UNSETTLED, solved.status[active])
+        if rounds:
+            points = self._points(everything, solved.voltage)
+        return solved, points
+
+    def _points(self, columns: np.ndarray, voltage: np.ndarray) -> Points:
+        every = len(columns) == self.given.power.shape[1]
+        given = self.given if every else self.given.pick(columns)
+        if self.loops:
+            power = given.power.copy()
+            for loop in self.loops:
+                loop.inject(power, columns)
+            given = Injections(power, given.current, given.impedance, given.vm_pu)
+        overlay = Overlay.join([part for loop in self.loops for part in loop.overlay(columns)])
+        return points_of(self.model.grid, given, voltage, self.holds[:, columns], overlay)
+
+    def _respond(self, columns: np.ndarray, points: Points, solved: Solved) -> np.ndarray:
+        """Places (in `columns`) of the columns that some loop changed; discrete loops act where the others rest."""
+        tapped = tapped_branches(self.steps.elements, self.steps.position[:, columns])
+        given = self.given.pick(columns)
+        changed = np.zeros(len(columns), bool)
+        for discrete in (False, True):
+            free = solved.ok & ~changed
+            view = View(self.model, columns, points, given, solved.voltage, free, tapped)
+            for loop in self.loops:
+                if loop.discrete == discrete:
+                    changed |= loop.respond(view)
+        return np.flatnonzero(changed)
+
+
+def _merge(solved: Solved, columns: np.ndarray, again: Solved) -> None:
+    """Write the columns solved again into `solved`, in place."""
+    solved.voltage[:, columns] = again.voltage
+    solved.status[columns] = again.status
+    solved.iterations[columns] += np.maximum(again.iterations, 0)
+    solved.residual[columns] = again.residual
+
+
+def settle_in_order(regulated: Regulated, profiles: Profiles, batch: Batch) -> Settled:
+    """Like `settle`, but every step starts from the positions at which the step before came to rest.
+
+    The first column of `batch.position` holds before the first step. All steps are solved at once from a guess of where
+    the step before ends; those that guessed wrong are solved again. The answer is exactly the sequential one, because
+    the first step never depends on a guess; a deadband forgets its start within a few steps, so few rounds are needed.
+    """
+    first, began = batch.position[:, :1], batch.position.copy()
+    settled = settle(regulated, profiles, batch)
+    while True:
+        wanted = np.concatenate([first, settled.position[:, :-1]], axis=1)
+        late = np.flatnonzero((wanted != began).any(axis=0))
+        if not len(late):
+            return settled
+        began[:, late] = wanted[:, late]
+        start = settled.solved.voltage[:, late]
+        part = settle(regulated, profiles, Batch(batch.steps[late], batch.given.pick(late), start, began[:, late]))
+        settled = _replace_columns(regulated, settled, late, part)
+
+
+def _replace_columns(regulated: Regulated, settled: Settled, late: np.ndarray, part: Settled) -> Settled:
+    """`settled` with the columns `late` taken from `part`; arrays are changed in place."""
+    pairs: list[tuple[np.ndarray, np.ndarray]] = [
+        (settled.solved.voltage, part.solved.voltage),
+        (settled.solved.status, part.solved.status),
+        (settled.solved.iterations, part.solved.iterations),
+        (settled.solved.residual, part.solved.residual),
+        (settled.points.power, part.points.power),
+        (settled.points.holds, part.points.holds),
+        (settled.position, part.position),
+        (settled.at_limit, part.at_limit),
+        (settled.shared, part.shared),
+        *((old[2], new[2]) for old, new in zip(settled.devices, part.devices, strict=True)),
+    ]
+    for whole, fresh in pairs:
+        whole[..., late] = fresh
+    overlay = Overlay.join([item.overlay(settled.position[place]) for place, item in enumerate(regulated.stepped)])
+    points = replace(settled.points, overlay=overlay)
+    return replace(settled, points=points, tapped=tapped_branches(regulated.stepped, settled.position))
+
+
+__all__ = ["Batch", "Regulated", "Settled", "regulate", "settle", "settle_in_order"]
