@@ -29,7 +29,7 @@ class Export(Declared):
     """Export scheme.
 
     - `net_metering_kwh`: import and export net in each cycle and TOU period; surplus kWh wait in a bank for the period.
-    - `net_metering_dollar`: the surplus is credited at `credit_price` (the retail price when absent) into a dollar bank.
+    - `net_metering_dollar`: the surplus is credited at `credit_price` (retail when absent) into a dollar bank.
     - `net_billing`, `feed_in`: export is paid by charges on the export channel, in the same bill.
     - `net_billing_dollar_carry`: those payments go to a dollar bank that offsets later charges (`offsets`).
     - `buy_all_sell_all`: all load is bought and all generation sold.

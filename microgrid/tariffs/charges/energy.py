@@ -24,9 +24,9 @@ class EnergyCharge(Charge):
 
     The price is `price` (by period and month), or `tiers`, plus, with `series`, the index
     ``min(cap, max(floor, mult * index + adder))``. `loss_factor` raises metered energy. `band` prices only the slice of
-    power between two levels, `when` only the intervals that a 0/1 series marks. `tier_alloc` states how tiers are shared
-    among TOU periods: `pro_rata` by energy, `chronological` as energy flows, or `per_period` with a counter for each;
-    `tier_mode` is `graduated` (each unit at its own tier) or `slab` (all units at the tier reached).
+    power between two levels, `when` only the intervals that a 0/1 series marks. `tier_alloc` states how tiers are
+    shared among TOU periods: `pro_rata` by energy, `chronological` as energy flows, or `per_period` with a counter for
+    each; `tier_mode` is `graduated` (each unit at its own tier) or `slab` (all units at the tier reached).
     """
 
     kind: Literal["energy"]

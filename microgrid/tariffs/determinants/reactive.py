@@ -73,7 +73,7 @@ class PowerFactorDemand(Declared):
         """Greater of peak kW and ``ref_pf`` times peak kVA, shape (cycles,)."""
         window = Demand(kind="demand", window_min=self.window_min)
         apparent = Demand(kind="demand", quantity="kva", window_min=self.window_min)
-        return np.maximum(window.measure(reading), self.ref_pf * apparent.measure(reading))
+        return np.asarray(np.maximum(window.measure(reading), self.ref_pf * apparent.measure(reading)))
 
     def formulate(self, page: Page, name: str) -> Terms:
         """Write ``B_c >= kW`` and ``B_c >= ref kVA`` on the two peaks; an LP."""
