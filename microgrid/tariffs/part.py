@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, total
 from microgrid.formulation.block import Block
+from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, Series, quantity
 from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
@@ -25,7 +26,7 @@ from microgrid.tariffs.export_terms import priced_terms
 from microgrid.tariffs.library import find_tariff
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.page import KILO, Page, Reach, Terms
-from microgrid.tariffs.reading import MeterData
+from microgrid.tariffs.reading import History, MeterData
 from microgrid.tariffs.reprice import scaled
 
 REWARD = -1e-12
@@ -133,9 +134,7 @@ class TariffPart(TariffOptions):
         horizon = block.horizon
         times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
         axis = self.tariff.axis(times, horizon.step_min)
-        history = self.history if self.history is not None else self.tariff.history
-        if history is None and horizon.wraps:
-            history = "steady_state"
+        history = self.starts_from(horizon)
         power = self._power(block)
         series = self._series(block)
         page = Page(
@@ -154,6 +153,11 @@ class TariffPart(TariffOptions):
         )
         page.energy_import, page.energy_export = priced_terms(page)
         return page
+
+    def starts_from(self, horizon: Horizon) -> History | None:
+        """Past peaks: those of the case, else those of the tariff; a horizon that wraps states a steady state."""
+        history = self.history if self.history is not None else self.tariff.history
+        return "steady_state" if history is None and horizon.wraps else history
 
     def _problems(self, block: Block) -> list[Problem]:
         problems = [] if self.allow_other_year else period_problems(self.tariff, block.horizon.local)
@@ -206,7 +210,9 @@ class TariffPart(TariffOptions):
             raise InvalidInput(missing)
         return given
 
-    def _reach(self, axis: Axis, times: pd.DatetimeIndex, series: Mapping[str, np.ndarray], history: object) -> Reach:
+    def _reach(
+        self, axis: Axis, times: pd.DatetimeIndex, series: Mapping[str, np.ndarray], history: History | None
+    ) -> Reach:
         """Determinants at no import and at the largest import: every one rises with the load."""
         if self.largest_import_mw is None:
             raise InvalidInput(
@@ -222,7 +228,7 @@ class TariffPart(TariffOptions):
             raw = {key: values / self.tariff.series[key].scale for key, values in series.items()}
             kva = flat / (self.power_factor or 1.0)
             load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), flat, flat * 0.0, kva, kva, raw)
-            ends.append(read_meter(self.tariff, load, history=history, axis=axis).determinants)  # type: ignore[arg-type]
+            ends.append(read_meter(self.tariff, load, history=history, axis=axis).determinants)
         return Reach(ends[0], ends[1])
 
     def _charge(self, page: Page) -> None:

@@ -64,6 +64,10 @@ class MeterData:
         kva = self.import_kw / power_factor
         return replace(self, kva=kva, kvar=kva * np.sqrt(1.0 - power_factor**2))
 
+    def with_values(self, **values: np.ndarray) -> MeterData:
+        """Return the data with arrays filled in by field name."""
+        return replace(self, **values)  # type: ignore[arg-type]
+
     def checked(self) -> MeterData:
         """Return the data, or raise with every array that has a wrong length, a gap or a negative value."""
         problems = [

@@ -1,0 +1,138 @@
+"""Bill a finished dispatch again from its import and export alone, and set the optimiser's money beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from microgrid.errors import Residual
+from microgrid.formulation.horizon import Horizon
+from microgrid.tariffs.bill import Bill, bill
+from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.part import TariffPart
+from microgrid.tariffs.reading import MeterData
+
+KILO = 1000.0
+TOLERANCE_USD = 0.01
+NEXT_YEAR = ".next_year."
+
+
+@dataclass(frozen=True)
+class Rebill:
+    """The exact bill of a dispatch, in USD, and how far the optimiser's own sum is from it.
+
+    `optimiser_usd` leaves out what the optimiser adds for next year's bill (`next_year_usd`). `approximations` names
+    what makes the two differ, with its size where one is known.
+    """
+
+    bill: Bill
+    optimiser_usd: float
+    next_year_usd: float
+    approximations: tuple[str, ...] = ()
+    by_charge_usd: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def residual_usd(self) -> float:
+        """Optimiser's sum less the bill."""
+        return self.optimiser_usd - self.bill.total
+
+    @property
+    def check(self) -> Residual:
+        """The residual with its tolerance, for the audit."""
+        where = "; ".join(self.approximations)
+        return Residual("tariff bill", abs(self.residual_usd), TOLERANCE_USD, "USD", where)
+
+
+def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
+    part: TariffPart,
+    name: str,
+    horizon: Horizon,
+    import_mw: np.ndarray,
+    export_mw: np.ndarray,
+    costs: Mapping[str, np.ndarray],
+    *,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    reactive_mvar: np.ndarray | None = None,
+    gross_load_mw: np.ndarray | None = None,
+    gross_generation_mw: np.ndarray | None = None,
+) -> Rebill:
+    """Bill the dispatch at the meter of `part`, called `name` in the model.
+
+    Args:
+        part: the tariff as it stood in the model.
+        name: the part's name.
+        horizon: the steps.
+        import_mw: metered import, shape (steps,); what is negative within solver tolerance counts as zero.
+        export_mw: metered export, shape (steps,).
+        costs: money by item, USD, names beginning with the part's (a reading's `costs`).
+        inputs: aligned series under ``name.series.key``.
+        reactive_mvar: reactive power of the import, where it was modelled.
+        gross_load_mw: load behind the meter, where buy-all-sell-all needs it.
+        gross_generation_mw: generation behind the meter, likewise.
+    """
+    load = meter_of(
+        part,
+        horizon,
+        import_mw,
+        export_mw,
+        {key: inputs[f"{name}.series.{key}"] for key in part.tariff.series} if inputs else {},
+    )
+    load = _with_reactive(part, load, reactive_mvar)
+    load = _with_gross(load, gross_load_mw, gross_generation_mw)
+    made = bill(part.priced, load, history=part.starts_from(horizon), allow_other_year=part.allow_other_year)
+    own = {key: float(np.sum(values)) for key, values in costs.items() if key.startswith(f"{name}.")}
+    coming = sum(value for key, value in own.items() if NEXT_YEAR in key)
+    return Rebill(
+        made, sum(own.values()) - coming, coming, approximations(part, modelled_reactive=reactive_mvar is not None), own
+    )
+
+
+def meter_of(
+    part: TariffPart,
+    horizon: Horizon,
+    import_mw: np.ndarray,
+    export_mw: np.ndarray,
+    series: Mapping[str, np.ndarray],
+) -> MeterData:
+    """Metered data of a dispatch on the clock that the tariff reads."""
+    times = horizon.local.tz_localize(None) if part.tariff.timezone == "naive" else horizon.times
+    bought = np.maximum(np.asarray(import_mw, dtype=float), 0.0) * KILO
+    sold = np.maximum(np.asarray(export_mw, dtype=float), 0.0) * KILO
+    return MeterData(times, horizon.step_min, bought, sold, series=series)
+
+
+def approximations(part: TariffPart, *, modelled_reactive: bool) -> tuple[str, ...]:
+    """Named approximations of the optimiser's reading, with their size."""
+    listed = []
+    if modelled_reactive and _bills_apparent(part.tariff):
+        size = 1.0 - np.cos(np.pi / 4.0 / part.kva_facets)
+        listed.append(f"kVA by {part.kva_facets} tangents: apparent power up to {size:.3%} low")
+    if part.tariff.billing.rounding != "none":
+        listed.append(f"rounding `{part.tariff.billing.rounding}`: up to half a cent a line")
+    return tuple(listed)
+
+
+def _bills_apparent(tariff: Tariff) -> bool:
+    return any(
+        getattr(node, "quantity", "") == "kva" or node.kind == "ratio_pf" for node in tariff.determinants.values()
+    )
+
+
+def _with_reactive(part: TariffPart, load: MeterData, reactive_mvar: np.ndarray | None) -> MeterData:
+    if reactive_mvar is None:
+        return load if part.power_factor is None else load.at_power_factor(part.power_factor)
+    kvar = np.abs(np.asarray(reactive_mvar, dtype=float)) * KILO
+    return load.with_values(kva=np.hypot(load.import_kw, kvar), kvar=kvar)
+
+
+def _with_gross(load: MeterData, gross_load: np.ndarray | None, generation: np.ndarray | None) -> MeterData:
+    if gross_load is not None:
+        load = load.with_values(gross_load_kw=np.maximum(gross_load, 0.0) * KILO)
+    if generation is not None:
+        load = load.with_values(gross_generation_kw=np.maximum(generation, 0.0) * KILO)
+    return load
+
+
+__all__ = ["Rebill", "approximations", "meter_of", "rebill"]
