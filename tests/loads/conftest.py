@@ -39,7 +39,7 @@ class EnergyPrice(Declared):
 class Outcome:
     """Variables and reports by full name, money by item (cost positive), residuals of rows, and the objective."""
 
-    values: dict[str, np.ndarray] = field(default_factory=dict)
+    results: dict[str, np.ndarray] = field(default_factory=dict)
     money: dict[str, float] = field(default_factory=dict)
     rows: dict[str, RowResidual] = field(default_factory=dict)
     campus: Campus = field(default_factory=Campus)
@@ -47,7 +47,7 @@ class Outcome:
     bound_miss: float = 0.0
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.values[name]
+        return self.results[name]
 
     @property
     def earned(self) -> float:
@@ -59,10 +59,10 @@ def read(
     parts: Mapping[str, Declared], horizon: Horizon, series: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]
 ) -> Outcome:
     """Let the parts write their pages over given numbers."""
-    outcome = Outcome(values=dict(values))
+    outcome = Outcome(results=dict(values))
     for name, part in parts.items():
         reading = ValueBlock(name, part, horizon, series, outcome.campus).read(values, Reading())
-        outcome.values.update(reading.reported)
+        outcome.results.update(reading.reported)
         outcome.money.update({item: float(amounts.sum()) for item, amounts in reading.costs.items()})
         outcome.rows.update({row.name: row for row in reading.rows})
         outcome.bound_miss = max(outcome.bound_miss, reading.bound_miss)
@@ -74,7 +74,7 @@ def time_axis(count: int, step_min: int = 60, start: str = "2025-07-01T05:00Z", 
     return Horizon(pd.Timestamp(start), step_min, count, "America/Chicago", wraps)
 
 
-def solved(  # noqa: PLR0913 - the campus and its surroundings
+def solved(
     parts: Mapping[str, Declared],
     price: Sequence[float],
     *,
@@ -96,7 +96,7 @@ def solved(  # noqa: PLR0913 - the campus and its surroundings
     solution = solve(program, gap=1e-9)
     outcome = read(campus, horizon, inputs, solution.program.values(solution.point))
     balance = ValueBlock(CAMPUS, Declared(), horizon, inputs, outcome.campus)
-    balance.values, balance.reading = outcome.values, Reading()
+    balance.values, balance.reading = outcome.results, Reading()
     formulate_balance(balance, campus, {}, ())
     worst = max(row.relative for row in [*outcome.rows.values(), *balance.reading.rows])
     assert worst < 1e-6

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,6 +12,8 @@ from pydantic import ValidationError
 from microgrid.assets.ai_inference import AiInference
 from microgrid.assets.inference_class import Brownout, InferenceClass, Replica
 from microgrid.errors import InvalidInput
+
+Bench = Callable[..., Any]
 
 REPLICA = {"count": 1000, "tokens_per_s": 1000.0, "power_kw": 10.0}
 BROWNOUT = {"throughput_gain": 2.0, "power_gain": 1.0}
@@ -21,24 +26,24 @@ def hall(classes: dict[str, object], requests_per_s: float = 1000.0, **fields: o
     return AiInference(bus="HALL", requests_per_s=requests_per_s, classes=classes, **given)
 
 
-def test_requests_set_active_replicas_and_replicas_set_power(campus):
+def test_requests_set_active_replicas_and_replicas_set_power(campus: Bench) -> None:
     infer = hall({"all": {}}, room={"pue": 1.2})
     outcome = campus({"infer": infer}, [10.0, 10.0], series={"infer.requests_per_s": [1000.0, 400.0]})
     assert outcome["infer.active_replicas"] == pytest.approx([500.0, 200.0])
     assert outcome["poi.import_mw"] == pytest.approx([6.0, 2.4])
 
 
-def test_a_service_level_leaves_replicas_partly_loaded(campus):
+def test_a_service_level_leaves_replicas_partly_loaded(campus: Bench) -> None:
     outcome = campus({"infer": hall({"all": {"utilisation": 0.5}})}, [10.0])
     assert outcome["infer.active_replicas"] == pytest.approx([1000.0])
 
 
-def test_parked_replicas_draw_their_idle_power(campus):
+def test_parked_replicas_draw_their_idle_power(campus: Bench) -> None:
     outcome = campus({"infer": hall({"all": {}}, replica={**REPLICA, "idle_power_kw": 2.0})}, [10.0])
     assert outcome["infer.it_power_mw"] == pytest.approx([5.0 + 500 * 0.002])
 
 
-def test_requests_are_shed_when_energy_costs_more_than_income_and_penalty(campus):
+def test_requests_are_shed_when_energy_costs_more_than_income_and_penalty(campus: Bench) -> None:
     classes = {
         "chat": {"share": 0.6, "value_usd_per_million_tokens": 5.0},
         "bulk": {
@@ -54,27 +59,31 @@ def test_requests_are_shed_when_energy_costs_more_than_income_and_penalty(campus
     assert outcome.money["infer.bulk.inference_income"] == pytest.approx(-0.5 * 360.0 * (2.0 + 1.0))
 
 
-def test_brownout_serves_the_same_with_fewer_replicas_when_energy_is_dear(campus):
+def test_brownout_serves_the_same_with_fewer_replicas_when_energy_is_dear(campus: Bench) -> None:
     classes = {"all": {"brownout": {**BROWNOUT, "cost_usd_per_million_tokens": 0.1}}}
-    outcome = campus({"infer": hall(classes)}, [71.0, 73.0])  # saves half a MWh a MWh: 36 $ of latency against price / 2
+    outcome = campus(
+        {"infer": hall(classes)}, [71.0, 73.0]
+    )  # saves half a MWh a MWh: 36 $ of latency against price / 2
     assert outcome["poi.import_mw"] == pytest.approx([5.0, 2.5])
     assert outcome["infer.active_replicas"] == pytest.approx([500.0, 250.0])
 
 
-def test_brownout_and_shedding_together_never_serve_less_than_nothing(campus):
+def test_brownout_and_shedding_together_never_serve_less_than_nothing(campus: Bench) -> None:
     classes = {"all": {"sheddable_share": 1.0, "brownout": BROWNOUT}}
     outcome = campus({"infer": hall(classes)}, [10.0])
     assert outcome["infer.all.load_mw"] == pytest.approx([0.0])
     assert outcome["poi.import_mw"] == pytest.approx([0.0])
 
 
-def test_batch_work_waits_for_cheap_hours_but_never_longer_than_its_delay(campus):
+def test_batch_work_waits_for_cheap_hours_but_never_longer_than_its_delay(campus: Bench) -> None:
     infer = hall({"batch": {"defer_h": 2.0}})
-    outcome = campus({"infer": infer}, [50.0, 40.0, 30.0, 20.0, 60.0], series={"infer.requests_per_s": [1000.0, 0, 0, 0, 0]})
+    outcome = campus(
+        {"infer": infer}, [50.0, 40.0, 30.0, 20.0, 60.0], series={"infer.requests_per_s": [1000.0, 0, 0, 0, 0]}
+    )
     assert outcome["infer.batch.served_mw"] == pytest.approx([0.0, 0.0, 5.0, 0.0, 0.0])  # hour 3 is too late
 
 
-def test_batch_work_is_done_at_the_end_of_a_window_and_wraps_in_a_cycle(campus):
+def test_batch_work_is_done_at_the_end_of_a_window_and_wraps_in_a_cycle(campus: Bench) -> None:
     infer = hall({"batch": {"defer_h": 24.0}})
     fixed = campus({"infer": infer}, [10.0, 20.0, 30.0])
     assert fixed["infer.batch.served_mw"] == pytest.approx([5.0, 5.0, 5.0])  # nothing may be served before it arrives
@@ -82,14 +91,14 @@ def test_batch_work_is_done_at_the_end_of_a_window_and_wraps_in_a_cycle(campus):
     assert cycle["infer.batch.served_mw"] == pytest.approx([10.0, 5.0, 0.0])
 
 
-def test_shed_batch_work_does_not_lengthen_the_queue_of_the_rest(campus):
+def test_shed_batch_work_does_not_lengthen_the_queue_of_the_rest(campus: Bench) -> None:
     infer = hall({"batch": {"defer_h": 1.0, "sheddable_share": 0.5, "shed_cost_usd_per_million_tokens": 1.0}})
     outcome = campus({"infer": infer}, [900.0, 500.0, 500.0])
     assert outcome["infer.batch.shed_mw"] == pytest.approx([2.5, 2.5, 2.5])
     assert outcome["infer.batch.backlog_mwh"].max() <= 2.5 + 1e-6
 
 
-def test_replicas_and_redundant_supply_bound_deferred_work(campus):
+def test_replicas_and_redundant_supply_bound_deferred_work(campus: Bench) -> None:
     infer = hall({"batch": {"defer_h": 3.0}}, replica={**REPLICA, "count": 600})
     outcome = campus({"infer": infer}, [30.0, 10.0, 20.0], series={"infer.requests_per_s": [2000.0, 0.0, 0.0]})
     assert outcome["infer.batch.served_mw"] == pytest.approx([0.0, 6.0, 4.0])
@@ -98,20 +107,20 @@ def test_replicas_and_redundant_supply_bound_deferred_work(campus):
     assert outcome["infer.it_power_mw"] == pytest.approx([2.0, 4.0, 4.0])
 
 
-def test_demand_beyond_all_replicas_is_refused_with_the_hour(campus):
+def test_demand_beyond_all_replicas_is_refused_with_the_hour(campus: Bench) -> None:
     with pytest.raises(InvalidInput, match=r"2025-07-01 01:00 need 1500 replicas, 1000 are available"):
         campus({"infer": hall({"all": {}})}, [10.0, 10.0], series={"infer.requests_per_s": [1000.0, 3000.0]})
     campus({"infer": hall({"all": {"brownout": BROWNOUT}})}, [10.0], series={"infer.requests_per_s": [3000.0]})
 
 
-def test_a_class_without_freedom_adds_no_variable(page, axis):
+def test_a_class_without_freedom_adds_no_variable(page: Bench, axis: Bench) -> None:
     outcome = page({"infer": hall({"all": {"value_usd_per_million_tokens": 1.0}})}, axis(2), {}, {})
     assert outcome.rows == {}
     assert outcome.money["infer.all.inference_income"] == pytest.approx(-2 * 5.0 * 360.0)
     assert np.allclose(outcome["infer.facility_power_mw"], 5.0)
 
 
-def test_contradictory_halls_are_refused():
+def test_contradictory_halls_are_refused() -> None:
     with pytest.raises(ValidationError, match="sum to 1"):
         hall({"a": {"share": 0.5}, "b": {"share": 0.4}})
     with pytest.raises(ValidationError, match="must lie below power_kw"):

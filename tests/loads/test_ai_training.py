@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -9,6 +12,8 @@ from pydantic import ValidationError
 from microgrid.assets.ai_training import AiTraining
 from microgrid.assets.room import Room, Supply
 from microgrid.assets.training_job import TrainingJob, checkpoint_interval_h, power_cap_curves
+
+Bench = Callable[..., Any]
 
 PLAIN = {"pue": 1.0}
 
@@ -18,26 +23,26 @@ def hall(room: dict[str, object] | None = None, **job: object) -> AiTraining:
     return AiTraining(bus="HALL", room=room or PLAIN, jobs={"job": {"power_mw": 10.0, **job}})
 
 
-def test_work_goes_to_the_cheapest_hours_of_its_window(campus):
+def test_work_goes_to_the_cheapest_hours_of_its_window(campus: Bench) -> None:
     train = hall(work_mwh=15.0, arrival="2025-07-01T01:00", deadline="2025-07-01T04:00")
     outcome = campus({"train": train}, [1.0, 30.0, 20.0, 40.0, 1.0])  # hour 0 and hour 4 lie outside
     assert outcome["train.job.power_mw"] == pytest.approx([0.0, 5.0, 10.0, 0.0, 0.0])
     assert outcome["train.job.work_done_mwh"] == pytest.approx([15.0])
 
 
-def test_facility_power_is_it_power_times_pue_over_chain_efficiency(campus):
+def test_facility_power_is_it_power_times_pue_over_chain_efficiency(campus: Bench) -> None:
     train = hall({"pue": 1.2, "chain_efficiency": 0.96}, work_mwh=10.0)
     outcome = campus({"train": train}, [10.0])
     assert outcome["poi.import_mw"] == pytest.approx([10.0 * 1.2 / 0.96])
 
 
-def test_pue_follows_ambient_temperature(campus):
+def test_pue_follows_ambient_temperature(campus: Bench) -> None:
     train = hall({"cooling": "warm_water", "ambient_c": 0.0}, work_mwh=20.0)
     outcome = campus({"train": train}, [10.0, 10.0], series={"train.room.ambient_c": [20.0, 35.0]})
     assert outcome["poi.import_mw"] == pytest.approx([11.0, 11.2])
 
 
-def test_a_capped_job_saves_the_dear_segments_of_its_curve(campus):
+def test_a_capped_job_saves_the_dear_segments_of_its_curve(campus: Bench) -> None:
     # Segments above 5 MW: throughput 0.6 -> 0.9 over 3 MW (slope 1.0), then 0.9 -> 1.0 over 2 MW (slope 0.5).
     curve = [
         {"power_share": 0.5, "throughput_share": 0.6}, {"power_share": 0.8, "throughput_share": 0.9},
@@ -51,7 +56,7 @@ def test_a_capped_job_saves_the_dear_segments_of_its_curve(campus):
     assert outcome["train.job.unfinished_mwh"] == pytest.approx([4.0])
 
 
-def test_an_elastic_job_without_a_floor_may_switch_off_parts_instead_of_capping_below_its_hull():
+def test_an_elastic_job_without_a_floor_may_switch_off_parts_instead_of_capping_below_its_hull() -> None:
     job = TrainingJob(power_mw=10.0, work_mwh=1.0, power_cap_curve="compute_bound")
     hull = job.hull()
     assert hull[0] == (0.0, 0.0)
@@ -59,7 +64,7 @@ def test_an_elastic_job_without_a_floor_may_switch_off_parts_instead_of_capping_
     assert power_cap_curves()["compute_bound"][-1] == (1.0, 1.0)
 
 
-def test_a_synchronous_job_runs_as_one_block_and_pays_for_every_restart(campus):
+def test_a_synchronous_job_runs_as_one_block_and_pays_for_every_restart(campus: Bench) -> None:
     train = hall(work_mwh=20.0, synchronous=True, restart_loss_h=0.5)
     # Two runs of one hour lose 2 * 5 MWh and would need a third hour; three hours in one run lose 5 and are enough.
     outcome = campus({"train": train}, [10.0, 50.0, 10.0, 60.0])
@@ -67,13 +72,13 @@ def test_a_synchronous_job_runs_as_one_block_and_pays_for_every_restart(campus):
     assert outcome["train.job.work_done_mwh"] == pytest.approx([25.0])
 
 
-def test_a_minimum_run_keeps_a_synchronous_job_on(campus):
+def test_a_minimum_run_keeps_a_synchronous_job_on(campus: Bench) -> None:
     train = hall(work_mwh=10.0, synchronous=True, restart_loss_h=0.0, min_run_h=3.0)
     outcome = campus({"train": train}, [20.0, 10.0, 25.0, 60.0, 60.0])
     assert outcome["train.job.running"] == pytest.approx([1.0, 1.0, 1.0, 0.0, 0.0])
 
 
-def test_a_synchronous_job_throttles_only_while_it_runs(campus):
+def test_a_synchronous_job_throttles_only_while_it_runs(campus: Bench) -> None:
     curve = [{"power_share": 0.6, "throughput_share": 0.7}, {"power_share": 1.0, "throughput_share": 1.0}]
     train = hall(work_mwh=14.0, synchronous=True, restart_loss_h=0.0, min_power_mw=6.0, power_cap_curve=curve)
     outcome = campus({"train": train}, [10.0, 10.0, 10.0])  # 7 of throughput for 6 MW: two capped hours are enough
@@ -81,18 +86,20 @@ def test_a_synchronous_job_throttles_only_while_it_runs(campus):
     assert outcome["train.job.running"].sum() == pytest.approx(2.0)
 
 
-def test_stops_without_notice_lose_half_a_checkpoint_interval_more():
-    job = TrainingJob(power_mw=8.0, work_mwh=1.0, restart_loss_h=0.25, checkpoint_interval_h=0.5, stops_without_notice=True)
+def test_stops_without_notice_lose_half_a_checkpoint_interval_more() -> None:
+    job = TrainingJob(
+        power_mw=8.0, work_mwh=1.0, restart_loss_h=0.25, checkpoint_interval_h=0.5, stops_without_notice=True
+    )
     assert job.loss_mwh == pytest.approx(8.0 * 0.5)
     assert checkpoint_interval_h(0.05, 3.0) == pytest.approx((2 * 0.05 * 3.0) ** 0.5)
 
 
-def test_gpu_hours_become_energy_at_full_power_and_goodput_adds_to_them():
+def test_gpu_hours_become_energy_at_full_power_and_goodput_adds_to_them() -> None:
     job = TrainingJob(power_mw=12.0, gpu_hours=80000.0, gpus=8000, goodput=0.8)
     assert job.work_owed_mwh == pytest.approx(10.0 * 12.0 / 0.8)
 
 
-def test_late_work_pays_its_penalty_only_after_the_deadline(campus):
+def test_late_work_pays_its_penalty_only_after_the_deadline(campus: Bench) -> None:
     train = hall(work_mwh=10.0, deadline="2025-07-01T02:00", grace_h=1.0, late_usd_per_mwh=30.0)
     early = campus({"train": train}, [70.0, 60.0, 31.0, 0.0])
     late = campus({"train": train}, [70.0, 60.0, 29.0, 0.0])
@@ -101,19 +108,19 @@ def test_late_work_pays_its_penalty_only_after_the_deadline(campus):
     assert late.money["train.job.late_penalty"] == pytest.approx(300.0)
 
 
-def test_work_repeats_by_local_day_and_is_owed_in_proportion_to_what_the_horizon_covers(campus):
+def test_work_repeats_by_local_day_and_is_owed_in_proportion_to_what_the_horizon_covers(campus: Bench) -> None:
     train = hall(work_mwh=48.0, repeat="day")
     outcome = campus({"train": train}, [10.0] * 30, start="2025-07-01T05:00Z")  # one local day and six hours
     assert outcome["train.job.work_done_mwh"] == pytest.approx([48.0, 12.0])
 
 
-def test_a_day_of_twenty_three_hours_owes_its_whole_work(campus):
+def test_a_day_of_twenty_three_hours_owes_its_whole_work(campus: Bench) -> None:
     train = hall(work_mwh=46.0, repeat="day")
     outcome = campus({"train": train}, [10.0] * 23, start="2025-03-09T06:00Z")  # clocks go forward in Chicago
     assert outcome["train.job.work_done_mwh"] == pytest.approx([46.0])
 
 
-def test_a_window_half_inside_the_horizon_owes_half_its_work_and_one_outside_none(campus, axis):
+def test_a_window_half_inside_the_horizon_owes_half_its_work_and_one_outside_none(campus: Bench, axis: Bench) -> None:
     job = TrainingJob(power_mw=10.0, work_mwh=20.0, arrival="2025-06-30T22:00", deadline="2025-07-01T02:00")
     assert [window.work_mwh for window in job.windows(axis(4))] == pytest.approx([10.0])
     outside = TrainingJob(power_mw=10.0, work_mwh=20.0, arrival="2025-06-29", deadline="2025-06-30")
@@ -122,20 +129,20 @@ def test_a_window_half_inside_the_horizon_owes_half_its_work_and_one_outside_non
     assert campus({"train": train}, [10.0] * 4)["poi.import_mw"] == pytest.approx([0.0] * 4)
 
 
-def test_income_is_paid_on_completed_work(campus):
+def test_income_is_paid_on_completed_work(campus: Bench) -> None:
     train = hall(work_mwh=10.0, value_usd_per_mwh=200.0, unfinished_usd_per_mwh=0.0)
     assert campus({"train": train}, [199.0]).earned == pytest.approx(10.0)
     assert campus({"train": train}, [201.0]).earned == pytest.approx(0.0)
 
 
-def test_job_ramps_hold(campus):
+def test_job_ramps_hold(campus: Bench) -> None:
     train = hall(work_mwh=15.0, ramp_mw_per_min=0.1)
     outcome = campus({"train": train}, [50.0, 10.0, 50.0])
     assert np.abs(np.diff(outcome["train.job.power_mw"])).max() <= 6.0 + 1e-6
     assert outcome["train.job.power_mw"][1] == pytest.approx(9.0)  # 3 + 9 + 3 carry the peak highest
 
 
-def test_redundant_supply_bounds_the_room():
+def test_redundant_supply_bounds_the_room() -> None:
     assert Supply(modules=5, module_mw=2.0, redundancy="N").usable_mw == 10.0
     assert Supply(modules=5, module_mw=2.0, redundancy="N+1").usable_mw == 8.0
     assert Supply(modules=6, module_mw=2.0, redundancy="2N").usable_mw == 6.0
@@ -145,7 +152,7 @@ def test_redundant_supply_bounds_the_room():
     assert Room().it_limit_mw == float("inf")
 
 
-def test_jobs_share_the_redundant_supply(campus):
+def test_jobs_share_the_redundant_supply(campus: Bench) -> None:
     train = AiTraining(
         bus="H",
         room={**PLAIN, "supply": {"modules": 4, "module_mw": 5.0, "redundancy": "N+1"}},
@@ -155,7 +162,7 @@ def test_jobs_share_the_redundant_supply(campus):
     assert outcome["train.it_power_mw"] == pytest.approx([15.0, 5.0])
 
 
-def test_headroom_is_what_running_jobs_can_give_up(page, axis):
+def test_headroom_is_what_running_jobs_can_give_up(page: Bench, axis: Bench) -> None:
     train = AiTraining(bus="H", room={"pue": 1.1}, jobs={"a": {"power_mw": 10.0, "min_power_mw": 4.0, "work_mwh": 1.0}})
     outcome = page({"train": train}, axis(1), {}, {"train.a.segment0_mw": np.array([3.0])})
     room = outcome.campus.headrooms["train"]
@@ -175,6 +182,6 @@ def test_headroom_is_what_running_jobs_can_give_up(page, axis):
         ({"work_mwh": 1.0, "power_cap_curve": [{"power_share": 0.5, "throughput_share": 0.6}]}, "must end"),
     ],
 )
-def test_contradictory_jobs_are_refused(job, message):
+def test_contradictory_jobs_are_refused(job: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         hall(**job)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -12,6 +15,8 @@ from microgrid.assets.concave_curve import segments, thin, upper_hull
 from microgrid.assets.cooling import Cooling, cooling_table
 from microgrid.assets.hashprice import hashprice_usd_per_ph_day
 
+Bench = Callable[..., Any]
+
 COOL = {"pue_base": 1.0}
 
 
@@ -21,16 +26,18 @@ def fleet(tiers: dict[str, object], **fields: object) -> BitcoinMining:
     return BitcoinMining(bus="MINE", tiers=tiers, **given)
 
 
-def test_a_tier_runs_exactly_below_its_break_even_price(campus):
+def test_a_tier_runs_exactly_below_its_break_even_price(campus: Bench) -> None:
     # 20 J/TH: 1 MW gives 50 PH/s, which earn 50 * 48 / 24 = 100 $/h.
-    outcome = campus({"mine": fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0}})}, [99.0, 101.0, 0.0], step_min=15)
+    outcome = campus(
+        {"mine": fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0}})}, [99.0, 101.0, 0.0], step_min=15
+    )
     assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 0.0, 10.0])
     assert outcome.money["mine.a.hashing"] == pytest.approx(-(10.0 * 0.25 * 100.0) * 2)
     assert outcome["mine.a.hashrate_ph_s"] == pytest.approx([500.0, 0.0, 500.0])
     assert outcome["mine.a.curtailed_mw"] == pytest.approx([0.0, 10.0, 0.0])
 
 
-def test_the_least_efficient_tier_is_curtailed_first_when_the_meter_is_full(campus):
+def test_the_least_efficient_tier_is_curtailed_first_when_the_meter_is_full(campus: Bench) -> None:
     tiers = {
         "old": {"efficiency_j_per_th": 40.0, "power_mw": 10.0},
         "new": {"efficiency_j_per_th": 20.0, "power_mw": 10.0},
@@ -40,7 +47,7 @@ def test_the_least_efficient_tier_is_curtailed_first_when_the_meter_is_full(camp
     assert outcome["mine.old.power_mw"] == pytest.approx([4.0, 0.0])  # 50 $/MWh is less than 60
 
 
-def test_pool_fee_and_pue_lower_the_price_at_which_mining_stops(campus):
+def test_pool_fee_and_pue_lower_the_price_at_which_mining_stops(campus: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "pue": 1.25}
     outcome = campus({"mine": fleet({"a": tier}, pool_fee=0.05)}, [75.9, 76.1])  # 100 * 0.95 / 1.25 = 76
     assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 0.0])
@@ -48,8 +55,14 @@ def test_pool_fee_and_pue_lower_the_price_at_which_mining_stops(campus):
     assert outcome["mine.a.income_usd_per_mwh"] == pytest.approx([76.0, 0.0])
 
 
-def test_hashprice_follows_from_bitcoin_price_difficulty_and_the_subsidy_schedule(page, axis):
-    mine = BitcoinMining(bus="M", btc_price_usd=90000.0, difficulty=146.47e12, fee_share=0.01, tiers={"a": {"model": "S21", "power_mw": 1.0}})
+def test_hashprice_follows_from_bitcoin_price_difficulty_and_the_subsidy_schedule(page: Bench, axis: Bench) -> None:
+    mine = BitcoinMining(
+        bus="M",
+        btc_price_usd=90000.0,
+        difficulty=146.47e12,
+        fee_share=0.01,
+        tiers={"a": {"model": "S21", "power_mw": 1.0}},
+    )
     values = {"mine.a.power_mw": np.ones(2)}
     outcome = page({"mine": mine}, axis(2), {}, values)
     expected = float(hashprice_usd_per_ph_day(90000.0, 146.47e12, 3.125, 0.01))
@@ -57,7 +70,7 @@ def test_hashprice_follows_from_bitcoin_price_difficulty_and_the_subsidy_schedul
     assert outcome.money["mine.a.hashing"] == pytest.approx(-2 * expected * 0.98 / 24 * density)
 
 
-def test_cooling_follows_the_stated_lines():
+def test_cooling_follows_the_stated_lines() -> None:
     air = cooling_table()["air"]
     assert air.pue(10.0) == pytest.approx(1.03)
     assert air.pue(30.0) == pytest.approx(1.05)
@@ -68,12 +81,14 @@ def test_cooling_follows_the_stated_lines():
         Cooling(derate_from_c=40.0, derate_full_c=40.0)
 
 
-def test_heat_throttles_leaks_and_shuts_down(campus):
+def test_heat_throttles_leaks_and_shuts_down(campus: Bench) -> None:
     plant = {
         "pue_base": 1.0, "pue_per_kelvin": 0.01, "pue_from_c": 30.0, "derate_from_c": 30.0, "derate_full_c": 50.0,
         "derate_full_share": 0.8, "shutdown_c": 45.0, "leakage_per_kelvin": 0.01, "leakage_from_c": 30.0,
     }  # fmt: skip
-    mine = fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "availability": 0.5}}, cooling=plant, ambient_c=0.0)
+    mine = fleet(
+        {"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "availability": 0.5}}, cooling=plant, ambient_c=0.0
+    )
     outcome = campus({"mine": mine}, [0.0, 0.0, 0.0], series={"mine.ambient_c": [20.0, 40.0, 46.0]})
     # At 40 C: clock 0.9, leakage 1.1, PUE 1.1; half the machines work.
     assert outcome["mine.a.power_mw"] == pytest.approx([5.0, 5.0 * 0.9 * 1.1, 0.0])
@@ -82,7 +97,7 @@ def test_heat_throttles_leaks_and_shuts_down(campus):
     assert outcome["mine.a.unavailable_mw"] == pytest.approx([5.0, 5.5, 10.0])
 
 
-def test_modes_run_at_the_power_where_the_next_segment_stops_paying(campus):
+def test_modes_run_at_the_power_where_the_next_segment_stops_paying(campus: Bench) -> None:
     modes = [{"power_share": 0.5, "hash_share": 0.6}, {"power_share": 1.0, "hash_share": 1.0}]
     mine = fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "modes": modes}})
     outcome = campus({"mine": mine}, [70.0, 90.0, 130.0])  # segments are worth 120 and 80 $/MWh
@@ -90,22 +105,23 @@ def test_modes_run_at_the_power_where_the_next_segment_stops_paying(campus):
     assert outcome["mine.a.hashrate_ph_s"] == pytest.approx([500.0, 300.0, 0.0])
 
 
-def test_a_mode_below_the_line_between_its_neighbours_is_mixed_from_them():
+def test_a_mode_below_the_line_between_its_neighbours_is_mixed_from_them() -> None:
     hull = upper_hull((0.0, 0.0), [(0.5, 0.4), (1.0, 1.0), (1.2, 0.9)])
     assert hull == [(0.0, 0.0), (1.0, 1.0)]
     assert [(piece.width, piece.slope) for piece in segments(hull)] == [(1.0, 1.0)]
 
 
-def test_thinning_the_firmware_ladder_loses_little_and_keeps_its_ends():
+def test_thinning_the_firmware_ladder_loses_little_and_keeps_its_ends() -> None:
     curve = upper_hull(relative_power_curve()[0], relative_power_curve())
     kept = thin(curve, 0.006)
     powers, hashes = zip(*kept, strict=True)
-    assert kept[0] == curve[0] and kept[-1] == curve[-1]
+    assert kept[0] == curve[0]
+    assert kept[-1] == curve[-1]
     assert len(kept) < len(curve) / 2
     assert max(h - np.interp(p, powers, hashes) for p, h in curve) < 0.012
 
 
-def test_sleeping_machines_draw_their_idle_power(campus):
+def test_sleeping_machines_draw_their_idle_power(campus: Bench) -> None:
     mine = fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "idle_share": 0.1}})
     outcome = campus({"mine": mine}, [50.0, 200.0])
     assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 1.0])
@@ -113,7 +129,7 @@ def test_sleeping_machines_draw_their_idle_power(campus):
     assert campus({"mine": mine}, [110.0, 112.0])["mine.a.power_mw"] == pytest.approx([10.0, 1.0])
 
 
-def test_a_restart_must_be_worth_its_lost_hashing_and_its_wear(campus):
+def test_a_restart_must_be_worth_its_lost_hashing_and_its_wear(campus: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "restart_loss_h": 0.5, "restart_cost_usd_per_mw": 5.0}
     stay = campus({"mine": fleet({"a": tier})}, [0.0, 154.0, 0.0])  # saves 54 $/MW, restart costs 50 + 5
     stop = campus({"mine": fleet({"a": tier})}, [0.0, 156.0, 0.0])
@@ -123,7 +139,7 @@ def test_a_restart_must_be_worth_its_lost_hashing_and_its_wear(campus):
     assert stop.money["mine.a.restart"] == pytest.approx(10.0 * 55.0)
 
 
-def test_machines_that_come_back_from_heat_or_repair_are_not_restarts(campus):
+def test_machines_that_come_back_from_heat_or_repair_are_not_restarts(campus: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "restart_loss_h": 0.5}
     outcome = campus({"mine": fleet({"a": tier})}, [0.0, 0.0], series={"mine.tiers.a.availability": [0.4, 1.0]})
     assert outcome["mine.a.power_mw"] == pytest.approx([4.0, 10.0])
@@ -131,14 +147,16 @@ def test_machines_that_come_back_from_heat_or_repair_are_not_restarts(campus):
 
 
 @pytest.mark.parametrize(("spike", "expected"), [(290.0, [10, 10, 10, 10, 10]), (310.0, [10, 0, 0, 0, 10])])
-def test_a_minimum_down_time_makes_short_curtailments_dearer(campus, spike, expected):
+def test_a_minimum_down_time_makes_short_curtailments_dearer(
+    campus: Bench, spike: float, expected: list[float]
+) -> None:
     # Off for three hours forgoes 2 * 100 $/MW in the free hours and saves spike - 100 in the dear one.
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "min_down_h": 3.0}
     outcome = campus({"mine": fleet({"a": tier})}, [0.0, spike, 0.0, 0.0, 0.0])
     assert outcome["mine.a.power_mw"] == pytest.approx(expected)
 
 
-def test_a_minimum_up_time_bars_short_runs(campus):
+def test_a_minimum_up_time_bars_short_runs(campus: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "min_up_h": 2.0}
     outcome = campus({"mine": fleet({"a": tier})}, [300.0, 0.0, 250.0, 250.0])
     assert outcome["mine.a.power_mw"] == pytest.approx([0.0, 0.0, 0.0, 0.0])  # 100 earned, 150 lost
@@ -146,7 +164,7 @@ def test_a_minimum_up_time_bars_short_runs(campus):
     assert outcome["mine.a.power_mw"] == pytest.approx([0.0, 10.0, 10.0, 0.0])
 
 
-def test_blocks_switch_whole_and_singles_do_not(campus):
+def test_blocks_switch_whole_and_singles_do_not(campus: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0}
     single = campus({"mine": fleet({"a": tier})}, [0.0], import_limit_mw=7.0)
     blocks = campus({"mine": fleet({"a": {**tier, "blocks": 2}})}, [0.0], import_limit_mw=7.0)
@@ -155,27 +173,31 @@ def test_blocks_switch_whole_and_singles_do_not(campus):
     assert blocks["mine.a.on"] == pytest.approx([1.0])
 
 
-def test_blocks_with_modes_throttle_only_what_is_on(campus):
+def test_blocks_with_modes_throttle_only_what_is_on(campus: Bench) -> None:
     modes = [{"power_share": 0.5, "hash_share": 0.6}, {"power_share": 1.0, "hash_share": 1.0}]
     mine = fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "blocks": 2, "modes": modes}})
-    assert campus({"mine": mine}, [0.0], import_limit_mw=7.0)["mine.a.power_mw"] == pytest.approx([7.0])  # both throttled
+    assert campus({"mine": mine}, [0.0], import_limit_mw=7.0)["mine.a.power_mw"] == pytest.approx(
+        [7.0]
+    )  # both throttled
     assert campus({"mine": mine}, [0.0], import_limit_mw=4.0)["mine.a.power_mw"] == pytest.approx([4.0])  # one on
     assert campus({"mine": mine}, [0.0], import_limit_mw=2.0)["mine.a.power_mw"] == pytest.approx([0.0])  # below a half
 
 
-def test_a_hosting_contract_keeps_its_share_of_hashing(campus):
+def test_a_hosting_contract_keeps_its_share_of_hashing(campus: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "min_hash_share": 0.75}
     outcome = campus({"mine": fleet({"a": tier})}, [300.0, 200.0, 400.0, 10.0])
     assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 10.0, 0.0, 10.0])
 
 
-def test_fleet_ramps_hold_between_steps(campus):
-    mine = fleet({"a": {"efficiency_j_per_th": 20.0, "power_mw": 30.0}}, ramp_up_mw_per_min=0.2, ramp_down_mw_per_min=0.4)
+def test_fleet_ramps_hold_between_steps(campus: Bench) -> None:
+    mine = fleet(
+        {"a": {"efficiency_j_per_th": 20.0, "power_mw": 30.0}}, ramp_up_mw_per_min=0.2, ramp_down_mw_per_min=0.4
+    )
     outcome = campus({"mine": mine}, [0.0, 500.0, 0.0, 0.0])
     assert outcome["mine.a.power_mw"] == pytest.approx([24.0, 0.0, 12.0, 24.0])
 
 
-def test_auxiliaries_never_stop_and_headroom_is_what_can_move(page, axis):
+def test_auxiliaries_never_stop_and_headroom_is_what_can_move(page: Bench, axis: Bench) -> None:
     tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "idle_share": 0.1, "pue": 1.1}
     mine = fleet({"a": tier}, auxiliary_mw=0.5)
     outcome = page({"mine": mine}, axis(1), {}, {"mine.a.power_mw": np.array([6.0])})
@@ -195,15 +217,18 @@ def test_auxiliaries_never_stop_and_headroom_is_what_can_move(page, axis):
         ({"efficiency_j_per_th": 20.0}, "either units or power_mw"),
         ({"efficiency_j_per_th": 20.0, "power_mw": 1.0, "cooling": "fan"}, "immersion"),
         ({"hashrate_th_s": 200, "power_w": 3500, "efficiency_j_per_th": 20, "units": 5}, "17.5 J/TH"),
-        ({"efficiency_j_per_th": 20.0, "power_mw": 1.0, "modes": [{"power_share": 1, "hash_share": 1}] * 2}, "ascending"),
+        (
+            {"efficiency_j_per_th": 20.0, "power_mw": 1.0, "modes": [{"power_share": 1, "hash_share": 1}] * 2},
+            "ascending",
+        ),
     ],
 )
-def test_contradictory_tiers_are_refused_with_a_remedy(tier, message):
+def test_contradictory_tiers_are_refused_with_a_remedy(tier: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         fleet({"a": tier})
 
 
-def test_income_must_be_stated_once():
+def test_income_must_be_stated_once() -> None:
     tiers = {"a": {"efficiency_j_per_th": 20.0, "power_mw": 1.0}}
     with pytest.raises(ValidationError, match="both btc_price_usd and difficulty"):
         BitcoinMining(bus="M", tiers=tiers, btc_price_usd=9e4)
@@ -213,7 +238,7 @@ def test_income_must_be_stated_once():
         fleet({"a.b": tiers["a"]})
 
 
-def test_size_follows_from_units_of_a_model():
+def test_size_follows_from_units_of_a_model() -> None:
     mine = fleet({"a": {"model": "Antminer S21", "units": 2000}})
     assert mine.tiers["a"].nameplate_mw == pytest.approx(7.0)
     assert mine.rating_mva() == pytest.approx(7.0 * 2.0 / 0.97)  # own cooling without a stated pue_max has 2.0

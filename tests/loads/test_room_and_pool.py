@@ -1,0 +1,141 @@
+"""UPS, backup engines and the shared pool, solved by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from microgrid.assets.ai_training import AiTraining
+from microgrid.assets.backup_engines import BackupEngines
+from microgrid.assets.bitcoin_mining import BitcoinMining
+from microgrid.assets.facility_load import FacilityLoad
+from microgrid.assets.shared_capacity import SharedCapacity, revenue_usd_per_mw_year
+from microgrid.assets.ups import Ups
+
+Bench = Callable[..., Any]
+
+
+def supply(**fields: object) -> Ups:
+    """UPS of 12 MW and 4 MWh without losses; 5 minutes at 12 MW are 1 MWh."""
+    given = {"power_mw": 12.0, "energy_mwh": 4.0, "charge_efficiency": 1.0, "discharge_efficiency": 1.0, **fields}
+    return Ups(bus="HALL", wear_usd_per_mwh=0.0, max_cycles_per_year=8766.0, **given)
+
+
+def test_a_ups_never_goes_below_its_ride_through_minutes(campus: Bench) -> None:
+    parts = {"load": FacilityLoad(bus="F", power_mw=12.0), "ups": supply(protected_mw=12.0)}
+    outcome = campus(parts, [100.0, 0.0])
+    assert outcome["ups.energy_mwh"] == pytest.approx([4.0, 1.0, 4.0])
+    assert outcome["ups.surplus_mwh"] == pytest.approx([0.0, 3.0])
+
+
+def test_the_energy_held_follows_the_protected_load_and_the_discharge_efficiency(campus: Bench) -> None:
+    train = AiTraining(
+        bus="HALL", room={"pue": 1.0}, jobs={"job": {"power_mw": 12.0, "min_power_mw": 6.0, "work_mwh": 18.0}}
+    )
+    ups = supply(protects="train", discharge_efficiency=0.5)
+    outcome = campus({"train": train, "ups": ups}, [100.0, 0.0])
+    assert outcome["train.it_power_mw"] == pytest.approx([6.0, 12.0])
+    # In the second hour 12 MW must be held: 12 / 12 / 0.5 = 2 MWh, also at the instant between the hours.
+    assert outcome["ups.energy_mwh"] == pytest.approx([4.0, 2.0, 4.0])
+
+
+def test_a_ups_discharges_only_into_its_load_and_its_cycles_are_few(campus: Bench) -> None:
+    parts = {"load": FacilityLoad(bus="F", power_mw=12.0), "ups": supply(protected_mw=1.0)}
+    outcome = campus(parts, [100.0, 0.0])
+    assert outcome["ups.discharge_mw"] == pytest.approx([1.0, 0.0])
+    tired = Ups(**{**supply(protected_mw=1.0).model_dump(), "max_cycles_per_year": 8766.0 / 16.0})
+    outcome = campus({"load": FacilityLoad(bus="F", power_mw=12.0), "ups": tired}, [100.0, 0.0])
+    assert outcome["ups.discharge_mw"] == pytest.approx([0.5, 0.0])  # 4 MWh * 2 h / 16
+
+
+def test_only_surplus_backs_reserves(page: Bench, axis: Bench) -> None:
+    outcome = page({"ups": supply(protected_mw=12.0)}, axis(1), {}, {"ups.energy_mwh": np.array([4.0, 4.0])})
+    room = outcome.campus.headrooms["ups"]
+    assert room.energy_up_mwh[0].number == pytest.approx(3.0)
+    assert room.up[0].number == pytest.approx(12.0)
+
+
+def test_a_ups_that_cannot_hold_its_minutes_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"30 min at 10 MW need 5 MWh"):
+        supply(protected_mw=10.0, ride_through_min=30.0)
+    with pytest.raises(ValidationError, match="either protects"):
+        supply()
+
+
+def test_backup_engines_run_the_dearest_permitted_hours_and_keep_their_spare(campus: Bench) -> None:
+    engines = BackupEngines(
+        bus="HALL", units=3, unit_power_mw=2.0, redundancy="N+1", permit_h_per_year=8766.0 / 3.0,
+        fuel_mmbtu_per_mwh=10.0, fuel_price_usd_per_mmbtu=20.0, allowed=1.0,
+    )  # fmt: skip
+    parts = {"load": FacilityLoad(bus="F", power_mw=10.0), "backup": engines}
+    outcome = campus(parts, [300.0, 900.0, 210.0, 150.0, 800.0, 1000.0], series={"backup.allowed": [1, 1, 1, 1, 1, 0]})
+    # 3 engines x 2 h of permit in six hours; two may run at a time, the third backs the room up.
+    assert outcome["backup.running"] == pytest.approx([2.0, 2.0, 0.0, 0.0, 2.0, 0.0])
+    assert outcome["backup.power_mw"].max() == pytest.approx(4.0)
+    assert outcome.money["backup.fuel_cost"] == pytest.approx(200.0 * 12.0)
+
+
+def test_tests_use_up_the_permit_and_quick_starts_back_reserves(page: Bench, axis: Bench) -> None:
+    engines = BackupEngines(
+        bus="H", units=4, unit_power_mw=2.0, redundancy="2N", permit_h_per_year=50.0, test_h_per_year=50.0
+    )
+    outcome = page({"b": engines}, axis(24), {}, {"b.running": np.r_[1.0, np.zeros(23)]})
+    assert outcome.rows["b.permit_hours"].miss == pytest.approx(1.0)
+    assert outcome.campus.headrooms["b"].up[0].number == pytest.approx(4.0)
+    assert outcome.campus.headrooms["b"].ramp_mw_per_min == pytest.approx(8.0)
+    with pytest.raises(ValidationError, match="tests alone"):
+        BackupEngines(bus="H", units=1, unit_power_mw=1.0, permit_h_per_year=10.0, test_h_per_year=20.0)
+
+
+def mix(conversion_usd_per_mw: float, **pool: object) -> dict[str, object]:
+    """Mining earns 50 $/MWh after energy; training would earn 150."""
+    mine = BitcoinMining(
+        bus="M", hashprice_usd_per_ph_day=48.0, pool_fee=0.0, cooling={"pue_base": 1.0},
+        tiers={"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0}},
+    )  # fmt: skip
+    job = {
+        "power_mw": 10.0,
+        "work_mwh": 240.0,
+        "repeat": "day",
+        "value_usd_per_mwh": 200.0,
+        "unfinished_usd_per_mwh": 0.0,
+    }
+    train = AiTraining(bus="T", room={"pue": 1.0}, jobs={"job": job})
+    uses = {
+        "mine": {"initial_mw": 10.0, "reversible": True},
+        "train": {"conversion_usd_per_mw": conversion_usd_per_mw, "annual_charge_share": 1.0, **pool.pop("train", {})},
+    }
+    return {"mine": mine, "train": train, "pool": SharedCapacity(feeder_mw=10.0, uses=uses, **pool)}
+
+
+@pytest.mark.parametrize(("cost", "converted"), [(2300.0, 10.0), (2500.0, 0.0)])
+def test_capacity_is_converted_when_the_gain_covers_its_cost(campus: Bench, cost: float, converted: float) -> None:
+    outcome = campus(mix(cost), [50.0] * 24)  # 100 $/MWh more for 24 h are 2400 $/MW
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([converted])
+    assert outcome["mine.a.power_mw"] == pytest.approx([10.0 - converted] * 24)
+
+
+def test_building_takes_time_and_stays(campus: Bench) -> None:
+    parts = mix(0.0, train={"build_mw_per_month": 4.0})
+    outcome = campus(parts, [50.0] * 48, start="2025-07-31T05:00Z")  # a day of July and a day of August
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([4.0, 8.0])
+    assert outcome["mine.a.power_mw"][[0, 47]] == pytest.approx([6.0, 2.0])
+
+
+def test_cooling_and_space_limit_the_mix(campus: Bench) -> None:
+    parts = mix(0.0, cooling_mw=12.0, train={"cooling_mw_per_mw": 1.5})
+    outcome = campus(parts, [50.0] * 24)
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([8.0])  # 150 / 1.5 $ a MW of cooling against 50
+    parts = mix(0.0, space_m2=300.0, train={"space_m2_per_mw": 100.0})
+    assert campus(parts, [50.0] * 24)["pool.train.allotted_mw"] == pytest.approx([3.0])
+
+
+def test_revenue_per_megawatt_is_by_allotment_and_year() -> None:
+    assert revenue_usd_per_mw_year([100.0, 50.0], [2.0, 1.0], [1.0, 1.0]) == pytest.approx(50.0 * 8766.0)
+    assert np.isnan(revenue_usd_per_mw_year([0.0], [0.0], [1.0]))
+    with pytest.raises(ValidationError, match="sum to 60"):
+        SharedCapacity(feeder_mw=50.0, uses={"a": {"initial_mw": 60.0}})
