@@ -22,7 +22,7 @@ from microgrid.case.library import find_case
 from microgrid.case.model import Case, CaseHeader
 from microgrid.case.overrides import apply_overrides
 from microgrid.case.source import Source, read_source
-from microgrid.case.tariff_use import tariff_part
+from microgrid.case.tariff_use import resolve_tariffs, tariff_part
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared
 
@@ -54,7 +54,8 @@ def load_case(name: str | Path, overrides: Iterable[str] = ()) -> Case:
     if problems or header is None:
         raise InvalidInput(problems)
     files = {str(file): _digest(file) for file in [path, *aligned.files]}
-    return Case(header, parts, aligned.inputs, aligned.units, source.data, path.parent, files)
+    resolved = resolve_tariffs(source.data, parts)
+    return Case(header, parts, aligned.inputs, aligned.units, resolved, path.parent, files)
 
 
 def _header(source: Source, problems: list[Problem]) -> CaseHeader | None:

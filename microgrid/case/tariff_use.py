@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,39 @@ from microgrid.case.explain import problems_of
 from microgrid.case.source import Source
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared
+from microgrid.tariffs.part import TariffPart, TariffUse
 
 
-def tariff_part(source: Source, name: str, entry: Any, folder: Path, problems: list[Problem]) -> Declared | None:
-    """Read the entry ``tariffs.<name>``: fields of a tariff part, with ``tariff:`` inline or ``use:`` a name or path."""
-    raise NotImplementedError
+def tariff_part(source: Source, name: str, entry: Any, folder: Path, problems: list[Problem]) -> TariffPart | None:
+    """Read the entry ``tariffs.<name>``: options of a tariff part, with ``tariff:`` inline or ``use:`` a name or path."""
+    if not isinstance(entry, dict):
+        problems.append(source.problem(("tariffs", name), "must be a record", "write `{poi: …, tariff: {…}}` or `{poi: …, use: …}`"))
+        return None
+    try:
+        return TariffUse.model_validate(entry).part(folder)
+    except ValidationError as wrong:
+        problems.extend(problems_of(wrong, source, ("tariffs", name), TariffUse))
+    except InvalidInput as broken:
+        problems.extend(
+            problem if problem.file else source.problem(("tariffs", name), problem.rule, problem.remedy, problem.value)
+            for problem in broken.problems
+        )
+    return None
+
+
+def resolve_tariffs(data: Mapping[str, Any], parts: Mapping[str, Declared]) -> dict[str, Any]:
+    """The case's data with every tariff used by name or path written inline, so that it stands by itself."""
+    resolved = dict(data)
+    tariffs = dict(resolved.get("tariffs") or {})
+    for name, entry in tariffs.items():
+        part = parts.get(name)
+        if isinstance(part, TariffPart) and "use" in entry:
+            options = {key: value for key, value in entry.items() if key not in {"use", "allow_secondary"}}
+            inline = part.tariff.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            tariffs[name] = {**options, "tariff": inline}
+    if tariffs:
+        resolved["tariffs"] = tariffs
+    return resolved
+
+
+__all__ = ["resolve_tariffs", "tariff_part"]

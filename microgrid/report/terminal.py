@@ -127,7 +127,7 @@ def _network(network: Row | None, console: Console) -> None:
         console.print(f"[bold red]{network['violations']:,} limits broken[/bold red]; the first:")
         columns = [("element", "left"), ("kind", "left"), ("at", "left"), ("value", "right"), ("limit", "right")]
         lines = [
-            (item["element"], item["kind"], item["at"], f"{item['value']:.4g}", f"{item['limit']:.4g}")
+            (item["element"], item["kind"], item["at"], _number(item["value"]), _number(item["limit"]))
             for item in network["violation_list"][:10]
         ]
         table("", columns, lines, console)
@@ -146,6 +146,10 @@ def print_certificates(rows: Sequence[Row], console: Console) -> None:
         for row in rows
     ]  # fmt: skip
     table("Certificates", columns, lines, console)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _quiet(amount: float) -> str:

@@ -138,7 +138,10 @@ def network(flow: xr.Dataset, violations: Iterable[Any], horizon: Horizon) -> Ro
         "highest_loading": _extreme(flow["loading_percent"], "branch", np.nanargmax, horizon),
         "violations": len(found),
         "violation_list": [
-            {"element": item.element, "kind": item.kind, "at": horizon.label(item.step), "value": item.value, "limit": item.limit}
+            {
+                "element": item.element, "kind": item.kind, "at": horizon.label(item.step),
+                "value": _finite(item.value), "limit": _finite(item.limit),
+            }
             for item in found[:200]
         ],
     }  # fmt: skip
