@@ -67,8 +67,22 @@ def solve_columns(equations: Equations, columns: Columns, begin: int, end: int, 
     """Solve columns `begin` … `end` in place; `iterations` stays -1 where a column failed."""
     for first in range(begin, end, STACK):
         place = np.arange(first, min(end, first + STACK))
-        voltage = columns.v_real[:, place] + 1j * columns.v_imag[:, place]
-        _solve_stack(Stack(equations, columns, place, voltage, _admittances(equations, columns, place)), max_iterations)
+        _solve_stack(stack_of(equations, columns, place), max_iterations)
+
+
+def stack_of(equations: Equations, columns: Columns, place: np.ndarray) -> Stack:
+    """Stack of the chosen columns at the voltages they hold now."""
+    voltage = columns.v_real[:, place] + 1j * columns.v_imag[:, place]
+    return Stack(equations, columns, place, voltage, _admittances(equations, columns, place))
+
+
+def jacobian(stack: Stack) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, column and values (entries, columns) of the Jacobian at the stack's voltages.
+
+    Rows are (P, Q) and columns (angle, ln|V|) of every equation row, interleaved; a held magnitude or a frozen bus has
+    a unit row. Voltage-dependent injections are part of it.
+    """
+    return _jacobian_entries(stack, _mismatch(stack)[1])
 
 
 def _solve_stack(stack: Stack, max_iterations: int) -> None:
@@ -189,4 +203,4 @@ def _jacobian_entries(stack: Stack, slope: np.ndarray) -> tuple[np.ndarray, np.n
     return row, column, value
 
 
-__all__ = ["solve_columns"]
+__all__ = ["Stack", "jacobian", "solve_columns", "stack_of"]

@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from microgrid.powerflow import kernel_numpy
 from microgrid.powerflow.columns import Columns, Equations
+from microgrid.powerflow.kernel_numpy import Stack
 from microgrid.powerflow.symbolic import plan_elimination
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,11 @@ class Network:
             ]
             for task in tasks:
                 task.result()
+
+    def linearised(self, points: Points, voltage: np.ndarray) -> Stack:
+        """Equations of all columns at solved voltages, ready for `kernel_numpy.jacobian`."""
+        equations, columns = self._columns(replace(points, start=voltage))
+        return kernel_numpy.stack_of(equations, columns, np.arange(voltage.shape[1]))
 
     def _columns(self, points: Points) -> tuple[Equations, Columns]:
         total = points.power.shape[1]
