@@ -13,12 +13,14 @@ from pydantic import ValidationError
 from microgrid.assets.battery import Battery
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.facility_load import FacilityLoad
+from microgrid.assets.poi import Poi
 from microgrid.assets.programs.ancillary_services import AncillaryServices, reserve_products
 from microgrid.assets.programs.coincident_peak import CoincidentPeak
 from microgrid.assets.programs.interruptible import Interruptible
 from microgrid.assets.programs.peak_rule import PeakRule, capped_shares, peak_groups, peak_rules
 from microgrid.assets.programs.peak_signal import day_ahead_calls, peak_probability, perfect_foresight
 from microgrid.assets.programs.sales import sales_table
+from microgrid.assets.programs.wholesale_energy import WholesaleEnergy
 from microgrid.errors import InvalidInput
 
 Bench = Callable[..., Any]
@@ -327,6 +329,37 @@ def test_calls_beyond_the_caps_need_not_be_followed(axis: Bench) -> None:
     assert len(few.events(axis(11), called)) == 1
     with pytest.raises(ValidationError, match="max_subscribed_mw <= contract_mw"):
         Interruptible(poi="poi", contract_mw=5.0, max_subscribed_mw=6.0, credit_usd_per_kw_month=1.0)
+
+
+# -- wholesale energy --------------------------------------------------------------------------------------------
+
+
+def test_a_fixed_block_shifts_the_bill_and_not_the_dispatch(campus: Bench) -> None:
+    spot, strike = [30.0, 150.0], 40.0
+    given = {"poi": "poi", "spot_usd_per_mwh": 0.0, "block_mw": 10.0, "strike_usd_per_mwh": strike}
+    parts = {"mine": fleet(), "supply": WholesaleEnergy(**given)}
+    outcome = campus(parts, [0.0, 0.0], series={"supply.spot_usd_per_mwh": spot})
+    assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 0.0])
+    # First hour: 10 MWh of the block at 40. Second: the block bought at 40 and sold at 150.
+    assert outcome.money["supply.energy"] + outcome.money["supply.fixed_block"] == pytest.approx(400.0 + 400.0 - 1500.0)
+
+
+def test_a_spread_on_selling_back_makes_curtailment_dearer(campus: Bench) -> None:
+    given = {"poi": "poi", "spot_usd_per_mwh": 0.0, "block_mw": 6.0, "sell_back_spread_usd_per_mwh": 20.0}
+    parts = {"mine": fleet(), "supply": WholesaleEnergy(**given)}
+    outcome = campus(parts, [0.0] * 3, series={"supply.spot_usd_per_mwh": [99.0, 110.0, 130.0]})
+    assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 6.0, 0.0])
+    assert outcome["supply.sold_back_mw"] == pytest.approx([0.0, 0.0, 6.0])
+
+
+def test_import_and_export_have_their_own_prices(page: Bench, axis: Bench) -> None:
+    supply = WholesaleEnergy(
+        poi="poi", spot_usd_per_mwh=30.0, import_adder_usd_per_mwh=5.0, export_deduction_usd_per_mwh=2.0
+    )
+    meter = Poi(bus="POI", import_limit_mw=50.0, export_limit_mw=50.0)
+    values = {"poi.import_mw": np.array([10.0, 0.0]), "poi.export_mw": np.array([0.0, 4.0])}
+    outcome = page({"poi": meter, "supply": supply}, axis(2, 30), {}, values)
+    assert outcome.money["supply.energy"] == pytest.approx(0.5 * 35.0 * 10.0 - 0.5 * 28.0 * 4.0)
 
 
 class _Meter(FacilityLoad):
