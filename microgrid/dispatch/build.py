@@ -53,6 +53,15 @@ class Pair:
     second_max: Sequence[float]
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Pyomo variables of one commitment, step by step."""
+
+    running: Sequence[Any]
+    started: Sequence[Any]
+    stopped: Sequence[Any]
+
+
 @dataclass
 class DispatchModel:
     """A Pyomo model with its groups of columns and rows, its money by item, and the campus it describes."""
@@ -63,6 +72,7 @@ class DispatchModel:
     rows: list[Rows] = field(default_factory=list)
     costs: dict[str, list[Any]] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
+    counts: list[Counts] = field(default_factory=list)
     campus: Campus = field(default_factory=Campus)
 
 
@@ -141,6 +151,10 @@ class PyomoBlock(Block):
         size = self.horizon.count
         self.model.pairs.append(Pair(self.name, first, second, _plain(first_max, size), _plain(second_max, size)))
 
+    def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
+        """Keep the commitment for the repair of the relaxation."""
+        self.model.counts.append(Counts(running, started, stopped))
+
     def _linear(self, term: Linear | float) -> Linear:
         return cast("Linear", term)
 
@@ -179,4 +193,4 @@ def _plain(bound: Bound, size: int) -> list[float]:
     return [None if entry is None else float(cast("float", entry)) for entry in spread(bound, size)]  # type: ignore[misc]
 
 
-__all__ = ["Columns", "DispatchModel", "Pair", "PyomoBlock", "Rows", "build"]
+__all__ = ["Columns", "Counts", "DispatchModel", "Pair", "PyomoBlock", "Rows", "build"]

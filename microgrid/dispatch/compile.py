@@ -8,7 +8,7 @@ sums of products of numbers and variables only, so one short walk reads them som
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,8 +67,20 @@ class ColumnPair:
 
 
 @dataclass(frozen=True)
+class CountColumns:
+    """Columns of one commitment: running, started and stopped units by step."""
+
+    running: np.ndarray
+    started: np.ndarray
+    stopped: np.ndarray
+
+
+@dataclass(frozen=True)
 class Program:
-    """A mixed-integer linear program ``min c x + offset, row_lower <= A x <= row_upper, lower <= x <= upper``."""
+    """A mixed-integer linear program ``min c x + offset, row_lower <= A x <= row_upper, lower <= x <= upper``.
+
+    `months` holds the local month of every step (0, 1, …) and `wraps` whether the last step precedes the first.
+    """
 
     matrix: sp.csr_array
     row_lower: np.ndarray
@@ -80,7 +92,10 @@ class Program:
     integer: np.ndarray
     columns: tuple[ColumnGroup, ...]
     rows: tuple[RowGroup, ...]
-    pairs: tuple[ColumnPair, ...]
+    pairs: tuple[ColumnPair, ...] = ()
+    counts: tuple[CountColumns, ...] = ()
+    months: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    wraps: bool = False
 
     def values(self, solution: np.ndarray) -> dict[str, np.ndarray]:
         """Split a column vector into declared variables by name."""
@@ -150,14 +165,32 @@ def compile_program(model: DispatchModel) -> Program:
     integer = np.repeat(
         [group.declaration.integer for group in groups], [group.declaration.index.size for group in groups]
     ).astype(bool)
-    pairs = tuple(
+    return Program(
+        matrix, row_lower, row_upper, lower, upper, cost, offset, integer, tuple(groups), tuple(rows),
+        pairs=_pairs(model, column), counts=_counts(model, column),
+        months=np.asarray(model.horizon.month_of), wraps=model.horizon.wraps,
+    )  # fmt: skip
+
+
+def _pairs(model: DispatchModel, column: dict[int, int]) -> tuple[ColumnPair, ...]:
+    return tuple(
         ColumnPair(
-            pair.name, *(np.array([column[id(entry)] for entry in side], dtype=np.int64) for side in (pair.first, pair.second)),
+            pair.name, _columns_of(pair.first, column), _columns_of(pair.second, column),
             np.asarray(pair.first_max, float), np.asarray(pair.second_max, float),
         )
         for pair in model.pairs
     )  # fmt: skip
-    return Program(matrix, row_lower, row_upper, lower, upper, cost, offset, integer, tuple(groups), tuple(rows), pairs)
+
+
+def _counts(model: DispatchModel, column: dict[int, int]) -> tuple[CountColumns, ...]:
+    return tuple(
+        CountColumns(*(_columns_of(side, column) for side in (counts.running, counts.started, counts.stopped)))
+        for counts in model.counts
+    )
+
+
+def _columns_of(variables: Sequence[Any], column: dict[int, int]) -> np.ndarray:
+    return np.array([column[id(variable)] for variable in variables], dtype=np.int64)
 
 
 def _bounds(model: DispatchModel) -> tuple[np.ndarray, np.ndarray]:
@@ -195,4 +228,4 @@ def _rows(
     return matrix, np.array(lower, float), np.array(upper, float), groups
 
 
-__all__ = ["ColumnGroup", "ColumnPair", "Program", "RowGroup", "compile_program"]
+__all__ = ["ColumnGroup", "ColumnPair", "CountColumns", "Program", "RowGroup", "compile_program"]

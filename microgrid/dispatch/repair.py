@@ -1,20 +1,26 @@
 """From the point of a relaxation to an integral point nearby, by linear programs alone.
 
-Commitment counts are rounded up (enough units run for what the relaxation generates) by raising their lower bounds and
-re-solving warm: minimum up and down times then pull neighbouring steps to integers by themselves, because the
-commitment rows are totally unimodular. Choices of one among several (``sum y = 1``) take their largest member, and
-exclusive pairs the larger side. Whatever is still fractional after a few rounds is left to branch and bound.
+*Commitments* are rounded by one threshold. With cumulated starts V and stops W, every commitment row has the form
+``x_i - x_j <= c`` with integer c, and ``floor(x + theta)`` with one theta for all keeps every such row; over theta in
+[0, 1) the rounded counts average to the relaxation's own. So each theta gives a feasible commitment, and none needs
+search (Rajan and Takriti 2005 for the rows; Shapley-Folkman for why the loss is small). *Choices* of one among several
+(``sum y = 1``) take their largest member, exclusive pairs the larger side. *Other* integers are rounded up, by raising
+their lower bounds and re-solving warm, a few times. What is still fractional is left to branch and bound.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
-from microgrid.dispatch.compile import Program
+from microgrid.dispatch.compile import CountColumns, Program
 from microgrid.dispatch.highs import Highs, Outcome, Status
 
 INTEGRAL = 1e-6
 ROUNDS = 6
+THRESHOLDS = (0.5, 0.35, 0.65, 0.2, 0.8, 0.999)  # the last one rounds up: an island needs the capacity
+SETTLED = 1e-7
 
 
 def fractional(program: Program, point: np.ndarray) -> np.ndarray:
@@ -36,35 +42,86 @@ def choices(program: Program) -> list[np.ndarray]:
     return found
 
 
-def repair(program: Program, solver: Highs, point: np.ndarray, fixed: dict[int, float]) -> Outcome | None:
-    """Return an integral outcome near `point`, or None.
+def round_commitment(counts: CountColumns, point: np.ndarray, threshold: float, *, wraps: bool) -> np.ndarray:
+    """Running units at every step, integral, by the threshold `threshold` on cumulated starts and stops.
+
+    A horizon that wraps is cut where the relaxation is integral and nothing starts or stops, so that no minimum time
+    reaches across the cut.
+    """
+    running, started, stopped = point[counts.running], point[counts.started], point[counts.stopped]
+    cut = 0
+    if wraps:
+        still = (np.abs(running - np.round(running)) < SETTLED) & (started < SETTLED) & (stopped < SETTLED)
+        cut = int(np.argmax(_run_lengths(still))) if still.any() else 0
+    before = np.round(running[cut] - started[cut] + stopped[cut])
+    starts, stops = (np.cumsum(np.roll(side, -cut)) for side in (started, stopped))
+    rounded = before + np.floor(starts + threshold + SETTLED) - np.floor(stops + threshold + SETTLED)
+    return np.asarray(np.roll(rounded, cut))
+
+
+def repair(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[int, float]) -> Iterator[Outcome]:
+    """Yield integral outcomes near `point`, one for every threshold that leads to one.
 
     `solver` holds the relaxation of `program` and its basis; its column bounds are restored before returning. `fixed`
     sets columns whose value is already decided (exclusive pairs).
     """
     columns = np.flatnonzero(program.integer)
-    lower, upper = program.lower[columns].copy(), program.upper[columns].copy()
-    place = {int(column): position for position, column in enumerate(columns)}
-    decided = dict(fixed)
+    thresholds = THRESHOLDS if program.counts else THRESHOLDS[:1]
+    try:
+        for threshold in thresholds:
+            decided = _decide(program, point, threshold) | dict(fixed)
+            outcome = _round_up_others(program, solver, point, decided)
+            if outcome is not None:
+                yield outcome
+    finally:
+        solver.bounds(columns, program.lower[columns], program.upper[columns])
+
+
+def _decide(program: Program, point: np.ndarray, threshold: float) -> dict[int, float]:
+    """Values of all columns that need no search at this threshold."""
+    decided: dict[int, float] = {}
     for members in choices(program):
         winner = int(members[np.argmax(point[members])])
         decided.update({int(member): float(member == winner) for member in members})
-    outcome: Outcome | None = None
+    for counts in program.counts:
+        rounded = round_commitment(counts, point, threshold, wraps=program.wraps)
+        rounded = np.clip(rounded, program.lower[counts.running], program.upper[counts.running])
+        decided.update(zip(counts.running.tolist(), rounded.tolist(), strict=True))
+    return decided
+
+
+def _round_up_others(
+    program: Program, solver: Highs, point: np.ndarray, decided: Mapping[int, float]
+) -> Outcome | None:
+    """Hold the decided columns, raise the others' lower bounds to the next integer, re-solve until all are integral."""
+    columns = np.flatnonzero(program.integer)
+    held = np.array([decided.get(int(column), np.nan) for column in columns])
+    free = np.isnan(held)
+    lower, upper = np.where(free, program.lower[columns], held), np.where(free, program.upper[columns], held)
     current = point
     for _ in range(ROUNDS):
-        lower = np.clip(np.ceil(current[columns] - INTEGRAL), lower, upper)
-        for column, value in decided.items():
-            lower[place[column]] = upper[place[column]] = value
+        lower[free] = np.clip(np.ceil(current[columns[free]] - INTEGRAL), lower[free], upper[free])
         solver.bounds(columns, lower, upper)
         outcome = solver.run()
         if outcome.status is not Status.OPTIMAL or outcome.point is None:
-            outcome = None
-            break
+            return None
         current = outcome.point
         if fractional(program, current).size == 0:
-            break
-    solver.bounds(columns, program.lower[columns], program.upper[columns])
-    return outcome if outcome is not None and fractional(program, current).size == 0 else None
+            return outcome
+    return None
 
 
-__all__ = ["choices", "fractional", "repair"]
+def _run_lengths(flags: np.ndarray) -> np.ndarray:
+    """At every true place, the number of true places around it on the shorter side; 0 elsewhere."""
+
+    def ahead(values: np.ndarray) -> np.ndarray:
+        count, lengths = 0, np.zeros(values.size, int)
+        for place in range(values.size):
+            count = count + 1 if values[place] else 0
+            lengths[place] = count
+        return lengths
+
+    return np.minimum(ahead(flags), ahead(flags[::-1])[::-1])
+
+
+__all__ = ["choices", "fractional", "repair", "round_commitment"]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from microgrid.dispatch.compile import Program
+from microgrid.dispatch.crash import start_from_months
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, overlaps
 from microgrid.dispatch.highs import Highs, Outcome, Status
 from microgrid.dispatch.repair import fractional, repair
@@ -146,6 +147,7 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
     """Solve the LP relaxation; its optimum is the bound."""
     with search.stage("LP relaxation"):
         solver = Highs(program, relax=True, options={"presolve": "off"})
+        start_from_months(program, solver)
         relaxed = solver.run()
         if relaxed.status is Status.INFEASIBLE:
             raise InfeasibleProgram("no dispatch satisfies the limits")
@@ -165,7 +167,10 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
         search.offer(relaxed)
         return
     with search.stage("repair"):
-        search.offer(repair(program, solver, relaxed.point, decided_sides(program, relaxed.point)))
+        for outcome in repair(program, solver, relaxed.point, decided_sides(program, relaxed.point)):
+            search.offer(outcome)
+            if search.done:
+                break
     if search.done:
         return
     with search.stage("neighbourhood"):

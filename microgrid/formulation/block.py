@@ -146,6 +146,9 @@ class Block(ABC):
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Forbid both at once; a binary is added only at steps where a solved relaxation shows both."""
 
+    def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
+        """Declare that three variables are one commitment, so that a solver may round them together."""
+
     # -- ties to the other parts -----------------------------------------------------------------------------
 
     def injects(self, rule: Rule, bus: str = "") -> None:

@@ -45,6 +45,7 @@ def commit(block: Block, units: Units) -> Commitment:
     running = block.variable("running", steps, "1", "units running", upper=units.count, integer=True)
     started = block.variable("started", steps, "1", "units started at the beginning of the step", upper=units.count)
     stopped = block.variable("stopped", steps, "1", "units stopped at the beginning of the step", upper=units.count)
+    block.counted(running, started, stopped)
     commitment = Commitment(running, started, stopped)
     before_first = block.carried("running", float(units.initially_running))
 
