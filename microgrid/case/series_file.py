@@ -107,12 +107,16 @@ def _open(path: Path, modified_ns: int, size: int) -> _Table:
         return _open_parquet(path)
     if suffix in {".nc", ".nc4"}:
         return _open_netcdf(path)
-    names, header_line = _header(path)
+    names, header_line = read_header(path)
     return _Table(path, names, header_line + 1, cache(lambda: _read_csv(path, names, header_line + 1, size)))
 
 
-def _header(path: Path) -> tuple[tuple[str, ...], int]:
-    """Column names of a CSV file and the line they stand on; comment lines (``#``) may precede them."""
+def read_header(path: Path) -> tuple[tuple[str, ...], int]:
+    """Column names of a CSV file and the line they stand on; comment lines (``#``) may precede them.
+
+    Raises:
+        InvalidInput: the beginning of the file is empty, binary, not UTF-8, or no comma-separated header.
+    """
     with path.open("rb") as stream:
         start = stream.read(SNIFFED_BYTES)
     found = next((what for mark, what in SIGNATURES.items() if start.startswith(mark)), "")
@@ -236,4 +240,4 @@ def _not_a_table(path: Path, rule: str, remedy: str) -> Problem:
     return Problem(f"series file {path.name} {rule}", remedy, "file")
 
 
-__all__ = ["Column", "read_column"]
+__all__ = ["Column", "read_column", "read_header"]

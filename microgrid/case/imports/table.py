@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from microgrid.case.explain import did_you_mean
+from microgrid.case.series_file import read_header
 from microgrid.errors import InvalidInput, Problem
 
 CHUNK_ROWS = 200_000
@@ -44,8 +45,8 @@ def read_rows(path: Path, needed: Sequence[Sequence[str]], node_in: Sequence[str
 
 def headers(path: Path) -> dict[str, str]:
     """Plain name of every column and the name as written, in lower case, where units and conventions can be seen."""
-    found = pd.read_csv(files_of(path)[0], nrows=0, encoding="utf-8-sig", comment="#", skipinitialspace=True)
-    return {plain(str(name)): str(name).casefold().strip() for name in found.columns}
+    names, _ = read_header(files_of(path)[0])
+    return {plain(name): name.casefold() for name in names}
 
 
 def files_of(path: Path) -> list[Path]:
@@ -86,6 +87,7 @@ def line_of(column: pd.Series, row: int) -> int:
 
 
 def _chunks(path: Path, needed: Sequence[Sequence[str]]) -> Iterator[pd.DataFrame]:
+    read_header(path)
     try:
         with pd.read_csv(
             path, dtype=str, chunksize=CHUNK_ROWS, encoding="utf-8-sig", comment="#",
