@@ -218,7 +218,7 @@ def _notes(tariff: Tariff, reading: Reading) -> list[str]:
     if isinstance(reading.history, str):
         notes.append(f"ratchets start from `history: {reading.history}`")
     if tariff.source is not None and not tariff.source.trusted:
-        notes.append(f"prices are {tariff.source.quality}: {tariff.source.doc}")
+        notes.append(f"prices are not all read at the source ({tariff.source.doubt}): {tariff.source.doc}")
     return notes
 
 

@@ -23,7 +23,7 @@ def list_tariffs() -> dict[str, str]:
     for name, path in tariff_files().items():
         tariff = read_tariff(path)
         source = tariff.source
-        mark = "" if source is None or source.trusted else f" [{_why(tariff)}]"
+        mark = f" [{source.doubt}]" if source is not None and source.doubt else ""
         listed[name] = f"{tariff.utility}: {tariff.schedule}{mark}"
     return listed
 
@@ -41,7 +41,7 @@ def find_tariff(name: str | Path, *, folder: Path | None = None, allow_secondary
         if not allow_secondary and tariff.source is not None and not tariff.source.trusted:
             raise InvalidInput(
                 Problem(
-                    f"prices are not from a primary source ({_why(tariff)}): {tariff.source.doc}",
+                    f"prices are not all from a primary source ({tariff.source.doubt}): {tariff.source.doc}",
                     "read them on the utility's sheet, or allow secondary prices explicitly (--allow-secondary)",
                     "tariff",
                     str(name),
@@ -56,13 +56,6 @@ def find_tariff(name: str | Path, *, folder: Path | None = None, allow_secondary
         f"did you mean `{close[0]}`?" if close else "see `microgrid list tariffs`, or give the path of a .yaml file"
     )
     raise InvalidInput(Problem("no such tariff", remedy, "tariff", str(name)))
-
-
-def _why(tariff: Tariff) -> str:
-    source = tariff.source
-    if source is None:
-        return "no source"
-    return f"placeholder: {', '.join(source.placeholders)}" if source.placeholders else source.quality
 
 
 __all__ = ["SHIPPED", "find_tariff", "list_tariffs", "tariff_files"]

@@ -44,6 +44,7 @@ class Source(Declared):
     accessed: str | None = None
     quality: Quality = "secondary"
     placeholders: tuple[str, ...] = Field((), description="charges whose price is made up because none was found")
+    missing: tuple[str, ...] = Field((), description="prices the schedule has and this file has not")
     note: str | None = None
 
     @field_validator("effective", "expires", "retrieved", "accessed", mode="before")
@@ -53,8 +54,18 @@ class Source(Declared):
 
     @property
     def trusted(self) -> bool:
-        """Whether every price was read on a primary sheet or in a URDB record."""
-        return self.quality in {"primary", "urdb"} and not self.placeholders
+        """Whether every price is here and was read on a primary sheet or in a URDB record."""
+        return self.quality in {"primary", "urdb"} and not self.placeholders and not self.missing
+
+    @property
+    def doubt(self) -> str:
+        """Why the prices are not trusted; empty when they are."""
+        if self.trusted:
+            return ""
+        reasons: list[str] = [self.quality] if self.quality not in {"primary", "urdb"} else []
+        reasons += [f"made-up price: {', '.join(self.placeholders)}"] if self.placeholders else []
+        reasons += [f"missing: {', '.join(self.missing)}"] if self.missing else []
+        return "; ".join(reasons)
 
 
 class SeriesRef(Declared):
@@ -175,6 +186,23 @@ class Tariff(Declared):
             billing=self.billing,
             holidays=self.holidays,
             calendars=self.calendars,
+        )
+
+    def adapted(
+        self, contract: Mapping[str, float] | None = None, series: Mapping[str, SeriesRef] | None = None
+    ) -> Tariff:
+        """Tariff with a customer's own contract values and series; both must be names that the tariff has.
+
+        Raises ValueError for a name it has not.
+        """
+        unknown = [*(set(contract or {}) - set(self.contract)), *(set(series or {}) - set(self.series))]
+        if unknown:
+            known = ", ".join([*self.contract, *self.series]) or "none"
+            raise ValueError(
+                f"the tariff has no contract value or series {', '.join(sorted(unknown))} (it has: {known})"
+            )
+        return self.model_copy(
+            update={"contract": {**self.contract, **(contract or {})}, "series": {**self.series, **(series or {})}}
         )
 
     def nodes(self) -> dict[str, Determinant]:

@@ -24,7 +24,7 @@ from microgrid.tariffs.determinants import SumOf
 from microgrid.tariffs.effective import period_problems
 from microgrid.tariffs.export_terms import priced_terms
 from microgrid.tariffs.library import find_tariff
-from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.model import SeriesRef, Tariff
 from microgrid.tariffs.page import KILO, Page, Reach, Terms
 from microgrid.tariffs.reading import History, MeterData
 from microgrid.tariffs.reprice import scaled
@@ -54,6 +54,9 @@ class TariffOptions(Declared):
     kva_facets: int = quantity("1", "tangents of the kVA circle in one quadrant", default=32, ge=2)
     largest_import_mw: float | None = quantity("MW", "largest import the POI allows", default=None, ge=0)
     largest_export_mw: float | None = quantity("MW", "largest export the POI allows", default=None, ge=0)
+    contract: dict[str, float] = Field(
+        default_factory=dict, description="the customer's own contract values, kW, in place of the tariff's"
+    )
     usd_per_currency: float | None = quantity(
         "USD/1", "exchange rate of a tariff that is not in USD", default=None, gt=0
     )
@@ -65,6 +68,9 @@ class TariffUse(TariffOptions):
 
     tariff: Tariff | None = None
     use: str | None = Field(None, description="name of a shipped tariff, or path of a tariff file")
+    series: dict[str, SeriesRef] = Field(
+        default_factory=dict, description="files of series that the tariff leaves open, e.g. called events"
+    )
     allow_secondary: bool = Field(
         default=False, description="accept shipped prices that were not read on a primary source"
     )
@@ -82,6 +88,7 @@ class TariffUse(TariffOptions):
             if self.tariff is not None
             else find_tariff(str(self.use), folder=folder, allow_secondary=self.allow_secondary)
         )
+        found = found.adapted(series=self.series)
         options = {name: getattr(self, name) for name in TariffOptions.model_fields}
         return TariffPart(tariff=found, **options)
 
@@ -100,7 +107,7 @@ class TariffPart(TariffOptions):
     @cached_property
     def priced(self) -> Tariff:
         """The tariff in USD."""
-        return scaled(self.tariff, self.usd_per_currency or 1.0, "USD")
+        return scaled(self.tariff.adapted(self.contract), self.usd_per_currency or 1.0, "USD")
 
     def series_references(self) -> dict[str, tuple[Series, str]]:
         """Series to align, by path below the part, with the unit they arrive in."""
@@ -140,7 +147,7 @@ class TariffPart(TariffOptions):
         page = Page(
             block=block,
             axis=axis,
-            contract=self.tariff.contract,
+            contract=self.priced.contract,
             history=history,
             series=series,
             power=power,
@@ -228,7 +235,7 @@ class TariffPart(TariffOptions):
             raw = {key: values / self.tariff.series[key].scale for key, values in series.items()}
             kva = flat / (self.power_factor or 1.0)
             load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), flat, flat * 0.0, kva, kva, raw)
-            ends.append(read_meter(self.tariff, load, history=history, axis=axis).determinants)
+            ends.append(read_meter(self.priced, load, history=history, axis=axis).determinants)
         return Reach(ends[0], ends[1])
 
     def _charge(self, page: Page) -> None:

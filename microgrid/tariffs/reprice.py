@@ -38,7 +38,7 @@ def scaled(tariff: Tariff, factor: float, currency: str | None = None) -> Tariff
 
 
 def escalated(tariff: Tariff, years: int) -> Tariff:
-    """Tariff `years` after the first, each component at its own rate; a path also sets the first year (`Escalation`)."""
+    """Tariff `years` after the first, each component at its own rate; a path sets the first year as well."""
     rule = tariff.rule()
     if tariff.escalation is None or (years == 0 and not rule.path):
         return tariff
