@@ -34,7 +34,7 @@ class Export(Declared):
     - `net_billing_dollar_carry`: those payments go to a dollar bank that offsets later charges (`offsets`).
     - `buy_all_sell_all`: all load is bought and all generation sold.
 
-    `netting: hour` nets import against export within each clock hour before energy is priced. A bank closes after the
+    `netting: hour` nets import against export within each clock hour, spread evenly over it, before energy is priced. A bank closes after the
     cycle that begins in `true_up_month`; what is left is cashed at `true_up_price` ($/kWh, or $ for each $ of a dollar
     bank) or lost. kWh are cashed on the running total of all periods together, or, with `true_up_on: banks`, on the sum
     of the period banks. `nonbypassable` is charged on all import. `cap_kw` and `cap_pct_of_import` limit what is
@@ -84,13 +84,10 @@ def hour_of(axis: Axis) -> np.ndarray:
 
 
 def _net_within_hours(import_kw: np.ndarray, export_kw: np.ndarray, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
-    """Scale the larger direction of each hour down to the hour's net, and the other to nothing."""
+    """Mean net of each clock hour, the same in all its intervals."""
     hour = hour_of(axis)
-    bought, sold = np.bincount(hour, import_kw), np.bincount(hour, export_kw)
-    net = bought - sold
-    keep = np.divide(np.maximum(net, 0.0), bought, out=np.zeros(net.size), where=bought > 0.0)
-    give = np.divide(np.maximum(-net, 0.0), sold, out=np.zeros(net.size), where=sold > 0.0)
-    return import_kw * keep[hour], export_kw * give[hour]
+    net = (np.bincount(hour, import_kw - export_kw) / np.bincount(hour))[hour]
+    return np.maximum(net, 0.0), np.maximum(-net, 0.0)
 
 
 def _credited_share(import_kw: np.ndarray, export_kw: np.ndarray, axis: Axis, fraction: float) -> np.ndarray:

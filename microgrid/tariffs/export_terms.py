@@ -34,7 +34,7 @@ def priced_terms(page: Page) -> tuple[Terms, Terms]:
 def _net_within_hours(page: Page, bought: Terms, sold: Terms) -> tuple[Terms, Terms]:
     r"""Net of each clock hour, the same in all its steps; net buying and net selling in one hour is forbidden.
 
-    Exact where a price holds for the whole hour. A binary is added only where a solved relaxation does both at once.
+    A binary is added only where a solved relaxation does both at once.
     """
     steps, hour = page.block.horizon.steps, hour_of(page.axis)
     members = [np.flatnonzero(hour == place).tolist() for place in range(int(hour[-1]) + 1)]
