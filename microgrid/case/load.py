@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from microgrid.assets.asset import Asset
@@ -55,7 +56,24 @@ def load_case(name: str | Path, overrides: Iterable[str] = ()) -> Case:
         raise InvalidInput(problems)
     files = {str(file): _digest(file) for file in [path, *aligned.files]}
     resolved = resolve_tariffs(source.data, parts)
+    if header.plugins:
+        resolved["plugins"] = [str((path.parent / plugin).resolve()) for plugin in header.plugins]
     return Case(header, parts, aligned.inputs, aligned.units, resolved, path.parent, files)
+
+
+def load_resolved(file: Path, inputs: Mapping[str, np.ndarray]) -> Case:
+    """Rebuild a case from a resolved file, with series that were aligned before (``part.field`` → array).
+
+    Nothing outside the file is read but its plugins; the network is left to the caller.
+    """
+    source = read_source(file)
+    problems: list[Problem] = []
+    header = _header(source, problems)
+    classes = _classes(source, file.parent, problems)
+    parts, _ = _parts(source, classes, file.parent, problems)
+    if problems or header is None:
+        raise InvalidInput(problems)
+    return Case(header, parts, inputs, {}, source.data, file.parent, {})
 
 
 def _header(source: Source, problems: list[Problem]) -> CaseHeader | None:
@@ -195,4 +213,4 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-__all__ = ["SECTIONS", "load_case", "resolve_network"]
+__all__ = ["SECTIONS", "load_case", "load_resolved", "resolve_network"]

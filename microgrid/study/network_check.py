@@ -36,26 +36,28 @@ class NetworkCheck:
     net: Any
 
     def write_network(self, path: Path) -> None:
-        """Write the network with all parts attached, so that the result can be verified by itself."""
+        """Write the network without the parts, so that the result can be verified by itself."""
         pandapower.to_json(self.net, str(path))
 
 
 def check_network(
-    case: Case, injections: Injections, progress: Callable[[int, int], None] | None = None
+    case: Case, injections: Injections, net: Any = None, progress: Callable[[int, int], None] | None = None
 ) -> NetworkCheck:
     """Attach the case's parts to its network and solve every step.
 
     Args:
         case: a case that names a network.
         injections: MW by (part, bus); an empty bus means the part's own buses in their shares.
+        net: the network; the case's own when None.
         progress: called with (steps done, all steps).
     """
-    net = load_network(resolve_network(case.header.network, case.folder))
+    if net is None:
+        net = load_network(resolve_network(case.header.network, case.folder))
     connections = case.connections()
     attached, profiles = attach(net, connections, at_buses(connections, injections))
     flow = run_power_flow(attached, profiles, times=case.horizon.times.tz_localize(None), progress=progress)
     reference = compare_with_pandapower(attached, profiles, flow)
-    return NetworkCheck(flow, tuple(find_violations(attached, flow)), _certificates(flow, reference), attached)
+    return NetworkCheck(flow, tuple(find_violations(attached, flow)), _certificates(flow, reference), net)
 
 
 def _certificates(flow: xr.Dataset, reference: Comparison) -> tuple[Residual, ...]:
