@@ -266,3 +266,27 @@ def test_find_problems_is_empty_for_a_sound_series_and_equal_to_what_is_raised(t
     with pytest.raises(InvalidInput) as raised:
         read_series(series, base=tmp_path, horizon=broken, unit="")
     assert find_problems(series, base=tmp_path, horizon=broken, unit="") == raised.value.problems
+
+
+@pytest.mark.parametrize(
+    "zone", [CHICAGO, "Europe/London", "Australia/Adelaide", "America/Havana", "Asia/Beirut", "Asia/Kolkata"]
+)
+@pytest.mark.parametrize("step_min", [15, 30, 60])
+@pytest.mark.parametrize("stamp", ["beginning", "ending"])
+def test_a_local_year_of_any_zone_is_read_as_pandas_wrote_it(
+    tmp_path: Path, zone: str, step_min: int, stamp: str
+) -> None:
+    begin, end = (pd.Timestamp(f"{year}-02-15", tz=zone) for year in (2025, 2026))
+    times = pd.date_range(begin, end, freq=f"{step_min}min", inclusive="left")
+    labels = times.tz_localize(None) + pd.Timedelta(minutes=step_min if stamp == "ending" else 0)
+    write(tmp_path, list(labels.strftime("%Y-%m-%dT%H:%M")), list(range(len(times))))
+    window = Horizon(begin.tz_convert("UTC"), step_min, len(times), zone)
+    assert read(tmp_path, window, stamp=stamp).tolist() == list(range(len(times)))
+
+
+@pytest.mark.parametrize("zone", [CHICAGO, "America/Havana", "Asia/Beirut", "Australia/Adelaide"])
+def test_local_days_hold_from_midnight_to_midnight_in_any_zone(tmp_path: Path, zone: str) -> None:
+    days = pd.date_range("2025-01-01", "2026-01-02", freq="D")
+    write(tmp_path, list(days.strftime("%Y-%m-%d")), list(range(len(days))))
+    window = Horizon(pd.Timestamp("2025-01-01", tz=zone).tz_convert("UTC"), 60, 8760, zone)
+    assert read(tmp_path, window).tolist() == [moment.dayofyear - 1 for moment in window.local]
