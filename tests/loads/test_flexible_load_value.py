@@ -45,6 +45,6 @@ def test_the_solved_price_response_is_the_sum_of_losses_avoided(
     series = study.read_series(shared("data/inputs"))
     value, _ = study.price_response(series, study.OLD, 2025)
     _, inputs = study.year_inputs(series, 2025)
-    break_even = 1000.0 * inputs["mine.hashprice_usd_per_ph_day"] * 0.98 / 24.0 / (3250.0 / 110.0) / 1.05
+    break_even = 1000.0 * inputs["mine.hashprice_usd_per_ph_day"] * 0.98 / 24.0 / 29.5 / 1.05
     avoided = (inputs["energy.spot_usd_per_mwh"] - break_even).clip(min=0.0).sum()
-    assert value == pytest.approx(avoided, rel=2e-3)  # the table states 29.5 J/TH for 29.545
+    assert value == pytest.approx(avoided, rel=1e-6)
