@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 import pandas as pd
@@ -45,11 +45,13 @@ class Stamps:
 
 def check_zone(zone: str) -> None:
     """Raise `InvalidInput` unless `zone` is an IANA zone."""
-    if zone not in available_timezones():
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         remedy = did_you_mean(zone, sorted(available_timezones())) if "/" in zone else ""
         if not remedy or remedy.startswith("known"):
             remedy = "give an IANA zone such as America/Chicago or UTC"
-        raise InvalidInput(Problem("unknown time zone", remedy, "zone", zone))
+        raise InvalidInput(Problem("unknown time zone", remedy, "zone", zone)) from None
 
 
 def parse(written: pd.Series) -> tuple[Stamps, list[RowProblem]]:

@@ -8,6 +8,7 @@ told together, with the line of each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -69,20 +70,27 @@ def _by_stamps(series: Series, path: Path, column: Column, horizon: Horizon, zon
     if len(stamped.entries) != len(column.entries):
         rule = f"{series.column} has {len(column.entries)} rows, {series.time} has {len(stamped.entries)}"
         raise InvalidInput(Problem(rule, "give columns of one length", "column", series.column))
-    axis = _time_axis(series, path, stamped, zone)
+    state = path.stat()
+    axis = _time_axis(path, series.time, zone, series.stamp, series.zone, (state.st_mtime_ns, state.st_size))
     first, last = check_coverage(series, axis, horizon)
     values, faults = _numbers(column.entries, first, last)
     _raise(series.column, path, column, [*gaps(axis, first, last, horizon), *faults])
     return _resampled(values, axis, first, last, horizon)
 
 
-def _time_axis(series: Series, path: Path, stamped: Column, zone: str) -> Intervals:
+@lru_cache(maxsize=32)
+def _time_axis(  # noqa: PLR0913, PLR0917 - what one reading of the stamps depends on
+    path: Path, time: str, zone: str, stamp: str, stated_zone: str, state: tuple[int, int]
+) -> Intervals:
+    """Intervals of a file's rows, read once for all its columns; `state` makes a rewritten file a new one."""
+    del state
+    stamped = read_column(path, time)
     stamps, unreadable = parse(stamped.entries)
-    _raise(series.time, path, stamped, unreadable)
-    if series.zone and not stamps.local and not isinstance(stamped.entries.dtype, pd.DatetimeTZDtype):
+    _raise(time, path, stamped, unreadable)
+    if stated_zone and not stamps.local and not isinstance(stamped.entries.dtype, pd.DatetimeTZDtype):
         check_offsets(stamped.entries, stamps.times, zone)
-    axis, disorder = intervals(stamps, zone, ending=series.stamp == "ending")
-    _raise(series.time, path, stamped, disorder)
+    axis, disorder = intervals(stamps, zone, ending=stamp == "ending")
+    _raise(time, path, stamped, disorder)
     return axis
 
 
