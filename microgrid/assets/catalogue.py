@@ -102,7 +102,7 @@ def asic_models() -> dict[str, AsicModel]:
 
 def asic_model(name: str) -> AsicModel:
     """Mining machine by model name, vendor and case ignored; `InvalidInput` with close names otherwise."""
-    return _find(name, asic_models().values(), "mining machine", "microgrid list asic-models")
+    return _find(name, asic_models().values(), "mining machine")
 
 
 @cache
@@ -113,7 +113,7 @@ def gpu_platforms() -> dict[str, GpuPlatform]:
 
 def gpu_platform(name: str) -> GpuPlatform:
     """GPU platform by name, case ignored; `InvalidInput` with close names otherwise."""
-    return _find(name, gpu_platforms().values(), "GPU platform", "microgrid list gpu-platforms")
+    return _find(name, gpu_platforms().values(), "GPU platform")
 
 
 @cache
@@ -143,14 +143,14 @@ def _read(table: str, kind: type[Row]) -> list[Row]:
     return [kind.model_validate({key: value for key, value in row.items() if value != ""}) for row in rows]
 
 
-def _find(name: str, rows: Iterable[Named], what: str, command: str) -> Named:
+def _find(name: str, rows: Iterable[Named], what: str) -> Named:
     known = {alias.casefold(): row for row in rows for alias in row.names}
     wanted = name.casefold().strip()
     if wanted in known:
         return known[wanted]
     close = get_close_matches(wanted, known, n=4, cutoff=0.5)
-    near = ", ".join(dict.fromkeys(known[key].names[0] for key in close))
-    remedy = f"did you mean {near}?" if near else f"see `{command}`"
+    near = ", ".join(dict.fromkeys(known[key].names[0] for key in close or known))
+    remedy = f"did you mean {near}?" if close else f"known: {near}"
     raise InvalidInput(Problem(f"unknown {what}", remedy, value=name))
 
 
