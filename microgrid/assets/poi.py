@@ -62,6 +62,8 @@ class Poi(Asset):
         block.injects(net)
         block.publish("import_mw", lambda t: import_[t], "MW", "metered import")
         block.publish("export_mw", lambda t: export[t], "MW", "metered export")
+        block.publish("import_right_mw", lambda t: import_limit[t], "MW", "import right of the step")
+        block.publish("export_right_mw", lambda t: export_limit[t], "MW", "export right of the step")
         if self.ramp_mw_per_min is not None:
             self._limit_ramp(block, net, self.ramp_mw_per_min)
         for variation in self.variations:

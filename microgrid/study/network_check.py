@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from microgrid.case.model import Case
 from microgrid.errors import Residual
 from microgrid.formulation.connection import Connection
 from microgrid.network.attach import attach
+from microgrid.network.island import form_island
 from microgrid.network.load import load_network
+from microgrid.powerflow.controls import read_controls
 from microgrid.powerflow.reference import Comparison, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.violations import Violation, find_violations
@@ -55,7 +57,11 @@ def check_network(
         net = load_network(resolve_network(case.header.network, case.folder))
     connections = case.connections()
     attached, profiles = attach(net, connections, at_buses(connections, injections))
-    flow = run_power_flow(attached, profiles, times=case.horizon.times.tz_localize(None), progress=progress)
+    controls = None
+    if not any(link.behaviour == "grid" for link in connections):
+        attached = form_island(attached)
+        controls = replace(read_controls(attached), distributed_slack=True)
+    flow = run_power_flow(attached, profiles, controls, case.horizon.times.tz_localize(None), progress=progress)
     reference = compare_with_pandapower(attached, profiles, flow)
     return NetworkCheck(flow, tuple(find_violations(attached, flow)), _certificates(flow, reference), net)
 

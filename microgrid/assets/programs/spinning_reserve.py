@@ -1,0 +1,64 @@
+"""Spinning reserve of an island: headroom held, not sold, shared by engines, batteries and loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from microgrid.assets.programs.sales import Sale, room_of, sellers, take
+from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.block import Block
+from microgrid.schema.quantity import Declared, Profile, quantity
+
+
+class SpinningReserve(Declared):
+    """Up-reserve that providers hold together at every step, e.g. for the loss of the largest unit.
+
+    Each provider holds what suits the dispatch; what it holds it cannot sell elsewhere. A battery must have the energy
+    to sustain its share for `duration_min`, an engine or a load must reach it within `response_min`.
+    """
+
+    example: ClassVar[Mapping[str, object]] = {"kind": "spinning_reserve", "requirement_mw": 5.0, "providers": ["battery"]}
+
+    kind: Literal["spinning_reserve"] = "spinning_reserve"
+    requirement_mw: Profile = quantity("MW", "reserve held by all providers together", symbol="R_t", ge=0)
+    providers: tuple[str, ...] = Field((), description="assets that hold reserve; all with headroom when empty")
+    duration_min: float = quantity("min", "time for which reserve must be sustained", symbol="D", default=30.0, gt=0)
+    response_min: float = quantity("min", "time in which it must be reached", symbol=r"\theta", default=1.0, gt=0)
+
+    def formulate(self, block: Block) -> None:
+        """Write the reserve of every provider and the common requirement."""
+        steps, duration = block.horizon.steps, self.duration_min / 60.0
+        required = block.profile("requirement_mw")
+        held = {}
+        for name in self.providers or sellers(block):
+            room = room_of(block, name)
+            fastest = room.ramp_mw_per_min * self.response_min
+            held[name] = block.variable(
+                "held_mw", steps, "MW", "reserve held", upper=None if fastest == float("inf") else fastest, of=name
+            )
+            none = [0.0] * block.horizon.count
+            left = take(block, name, [Sale("spinning", name, held[name], duration, none)])
+            _keep_deliverable(block, name, left.up, "headroom")
+            _keep_deliverable(block, name, left.energy_up_mwh, "energy")
+
+        @block.constraint(steps)
+        def requirement(t: int) -> Relation:
+            r"""\sum_i r_{i,t} \ge R_t"""
+            return total(share[t] for share in held.values()) >= required[t]
+
+
+def _keep_deliverable(block: Block, name: str, left: Sequence[Linear] | None, what: str) -> None:
+    """What is left of a provider's room must not fall below zero."""
+    if left is None:
+        return
+
+    @block.constraint(block.horizon.steps, of=f"{name}_{what}")
+    def deliverable(t: int) -> Relation:
+        r"""r_{i,t} \le headroom_{i,t} and D r_{i,t} \le energy_{i,t}"""
+        return left[t] >= 0.0
+
+
+__all__ = ["SpinningReserve"]
