@@ -44,15 +44,15 @@ class Engines(Asset):
     units: int = quantity("1", "identical units", symbol="N", ge=1)
     unit_power_mw: float = quantity("MW", "rated output of one unit", symbol=r"\bar p", gt=0)
     min_load_mw: float = quantity("MW", "least stable output of one unit", symbol=r"\underline p", default=0.0, ge=0)
-    heat_rate_mmbtu_per_mwh: float = quantity(
-        "MMBtu/MWh", "incremental heat rate (HHV)", symbol="b", default=0.0, ge=0
-    )
+    heat_rate_mmbtu_per_mwh: float = quantity("MMBtu/MWh", "incremental heat rate (HHV)", symbol="b", default=0.0, ge=0)
     no_load_fuel_mmbtu_per_h: float = quantity("MMBtu/h", "fuel of a unit at no load", symbol="a", default=0.0, ge=0)
     fuel_curve: tuple[FuelPoint, ...] = quantity(
         "-", "datasheet points in ascending output; replaces heat rate and no-load fuel", default=()
     )
     fuel_price_usd_per_mmbtu: Profile = quantity("$/MMBtu", "fuel price", symbol=r"\pi^f_t", default=0.0, ge=0)
-    variable_om_usd_per_mwh: float = quantity("$/MWh", "variable operation and maintenance", symbol="c^{om}", default=0.0)
+    variable_om_usd_per_mwh: float = quantity(
+        "$/MWh", "variable operation and maintenance", symbol="c^{om}", default=0.0
+    )
     start_cost_usd: float = quantity("$", "wear of a start", symbol="c^{start}", default=0.0, ge=0)
     start_fuel_mmbtu: float = quantity("MMBtu", "fuel of a start", symbol="f^{start}", default=0.0, ge=0)
     stop_cost_usd: float = quantity("$", "cost of a stop", symbol="c^{stop}", default=0.0, ge=0)
@@ -64,7 +64,11 @@ class Engines(Asset):
     )
     emission_price_usd_per_t: float = quantity("$/t", "price of CO2", symbol=r"\pi^{CO2}", default=0.0, ge=0)
     run_hours_per_year: float | None = quantity(
-        "h/a", "permitted run hours per unit and year, applied in proportion to the window", symbol="H", default=None, gt=0
+        "h/a",
+        "permitted run hours per unit and year, applied in proportion to the window",
+        symbol="H",
+        default=None,
+        gt=0,
     )
     available_units: Profile | None = quantity(
         "1", "units not on planned outage, step by step; all when absent", symbol="N_t", default=None, ge=0
@@ -73,7 +77,11 @@ class Engines(Asset):
     hours_in_state: float = quantity("h", "hours the units have been in that state", default=1e6, ge=0)
     power_factor: float = quantity("1", "rated power factor of the alternators", default=0.8, gt=0, le=1)
     voltage_target_pu: float | None = quantity(
-        "pu", "terminal voltage held by the regulators; constant power factor 1 when absent", default=None, gt=0.8, lt=1.2
+        "pu",
+        "terminal voltage held by the regulators; constant power factor 1 when absent",
+        default=None,
+        gt=0.8,
+        lt=1.2,
     )
     reserve_ramp_mw_per_min: float | None = quantity(
         "MW/min", "speed at which running units can raise output for reserves; the ramp rate when absent",

@@ -11,7 +11,6 @@ from microgrid.formulation.block import Block
 from microgrid.formulation.connection import Behaviour
 from microgrid.schema.quantity import Declared, Profile, quantity
 
-
 Net = Callable[[int], Linear]
 
 

@@ -22,7 +22,9 @@ class SolarArray(Declared):
     """PV plant as PVWatts sees it (Dobos 2014, NREL/TP-6A20-62641)."""
 
     weather: str = Field(description="EPW file, relative to the case file")
-    mounting: str = Field("single_axis", description="single_axis (tracker along north-south) or fixed", pattern="^(single_axis|fixed)$")
+    mounting: str = Field(
+        "single_axis", description="single_axis (tracker along north-south) or fixed", pattern="^(single_axis|fixed)$"
+    )
     tilt_deg: float = quantity("deg", "tilt of a fixed array", default=25.0, ge=0, le=90)
     azimuth_deg: float = quantity("deg", "azimuth of a fixed array, 180 is south", default=180.0, ge=0, le=360)
     dc_ac_ratio: float = quantity("1", "DC rating per AC rating", default=1.3, gt=0)
@@ -118,7 +120,9 @@ def _lay_over(series: pd.Series, horizon: Horizon) -> np.ndarray:
     standard = (horizon.times + offset).tz_localize(None)
     day = np.where((standard.month == 2) & (standard.day == 29), 28, standard.day)
     keys = pd.MultiIndex.from_arrays([standard.month, day, standard.hour])
-    known = pd.Series(series.to_numpy(), index=pd.MultiIndex.from_arrays([series.index.month, series.index.day, series.index.hour]))
+    known = pd.Series(
+        series.to_numpy(), index=pd.MultiIndex.from_arrays([series.index.month, series.index.day, series.index.hour])
+    )
     return known.groupby(level=[0, 1, 2]).mean().reindex(keys).to_numpy()
 
 

@@ -29,7 +29,9 @@ class Wind(Asset):
     capacity_factor: Profile | None = quantity(
         "1", "available output per rated output; absent when `turbines` computes it", symbol="a_t", default=None, ge=0
     )
-    turbines: WindTurbines | None = Field(None, description="turbines and weather file from which the output is computed")
+    turbines: WindTurbines | None = Field(
+        None, description="turbines and weather file from which the output is computed"
+    )
     operating_cost_usd_per_mwh: float = quantity("$/MWh", "operating cost of energy", symbol="c", default=0.0)
 
     @model_validator(mode="after")

@@ -103,7 +103,9 @@ def _read(  # noqa: PLR0913, PLR0917 - one series, its place and where problems 
         values = read_series(reference.series, base=folder, horizon=horizon, unit=reference.unit)
     except InvalidInput as broken:
         for problem in broken.problems:
-            problems.append(problem if problem.line else source.problem(location, problem.rule, problem.remedy, problem.value))
+            problems.append(
+                problem if problem.line else source.problem(location, problem.rule, problem.remedy, problem.value)
+            )
         return
     problems.extend(_out_of_limits(source, location, reference, values, horizon))
     aligned.inputs[key], aligned.units[key] = values, reference.unit
@@ -147,7 +149,9 @@ def _prepare(  # noqa: PLR0913, PLR0917 - as above
             extra = type(asset).model_fields[field_name].json_schema_extra
             aligned.units[f"{name}.{field_name}"] = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
     except InvalidInput as broken:
-        problems.extend(source.problem(("assets", name), problem.rule, problem.remedy, problem.value) for problem in broken.problems)
+        problems.extend(
+            source.problem(("assets", name), problem.rule, problem.remedy, problem.value) for problem in broken.problems
+        )
 
 
 __all__ = ["Aligned", "Reference", "align_inputs", "references"]

@@ -16,7 +16,11 @@ def entries(what: str) -> dict[str, str]:
 
         return list_networks()
     if what in {"assets", "programs"}:
-        return {kind: _first_line(found.__doc__) for kind, found in built_in().items() if is_asset(found) == (what == "assets")}
+        return {
+            kind: _first_line(found.__doc__)
+            for kind, found in built_in().items()
+            if is_asset(found) == (what == "assets")
+        }
     if what == "tariffs":
         from microgrid.tariffs.library import list_tariffs  # noqa: PLC0415 - reads files
 

@@ -27,7 +27,10 @@ from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared
 
 SAMPLE = Horizon(pd.Timestamp("2025-07-15T05:00Z"), 60, 24, "America/Chicago")
-_COMPANY = {"grid": Poi(bus="POI", import_limit_mw=60.0), "battery": Battery(bus="BESS", power_mw=20.0, energy_mwh=80.0)}
+_COMPANY = {
+    "grid": Poi(bus="POI", import_limit_mw=60.0),
+    "battery": Battery(bus="BESS", power_mw=20.0, energy_mwh=80.0),
+}
 """What stands beside the described part, so that programs find a meter and a flexible asset."""
 
 
@@ -41,7 +44,13 @@ def describe_text(kind: str) -> str:
     sections = [
         f"{kind}: {_paragraph(found.__doc__)}",
         _fields(found),
-        _section("Variables", [(item.name, item.unit, item.meaning, "integer" if item.integer else "") for item in reading.variables.values()]),
+        _section(
+            "Variables",
+            [
+                (item.name, item.unit, item.meaning, "integer" if item.integer else "")
+                for item in reading.variables.values()
+            ],
+        ),
         _section("Equations", [(row.name, row.equation) for row in reading.rows]),
         _section("Money (revenue enters with minus)", list(reading.cost_equations.items())),
         _section("Reported", [(item.name, item.unit, item.meaning) for item in reading.reports.values()]),
@@ -62,7 +71,11 @@ def sample_reading(found: type[Declared]) -> Reading:
 def _fields(found: type[BaseModel]) -> str:
     lines = _field_lines(found)
     for nested in _nested(found):
-        lines += [("", "", "", ""), (f"each {nested.__name__}:", "", "", _paragraph(nested.__doc__)), *_field_lines(nested)]
+        lines += [
+            ("", "", "", ""),
+            (f"each {nested.__name__}:", "", "", _paragraph(nested.__doc__)),
+            *_field_lines(nested),
+        ]
     return _section("Fields", lines)
 
 
@@ -98,7 +111,12 @@ def unit_of(field: FieldInfo) -> str:
 def limits_of(field: FieldInfo) -> str:
     """Declared limits, e.g. ``> 0, <= 1``."""
     signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-    found = [f"{sign} {getattr(limit, name):g}" for limit in field.metadata for name, sign in signs.items() if getattr(limit, name, None) is not None]
+    found = [
+        f"{sign} {getattr(limit, name):g}"
+        for limit in field.metadata
+        for name, sign in signs.items()
+        if getattr(limit, name, None) is not None
+    ]
     return ", ".join(found)
 
 
@@ -115,7 +133,11 @@ def _section(title: str, rows: list[Any]) -> str:
     if not rows:
         return ""
     widths = [max(len(str(row[place])) for row in rows) for place in range(len(rows[0]) - 1)]
-    lines = ["  " + "  ".join([*(f"{cell!s:{width}}" for cell, width in zip(row, widths, strict=False)), str(row[-1])]).rstrip() for row in rows]
+    lines = [
+        "  "
+        + "  ".join([*(f"{cell!s:{width}}" for cell, width in zip(row, widths, strict=False)), str(row[-1])]).rstrip()
+        for row in rows
+    ]
     return "\n".join([title, *lines])
 
 

@@ -40,7 +40,11 @@ def _main_branch(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     for entry in errors:
         location = entry["loc"]
         branch = next((part for part in location if part in {"float", "int", "str", "Series"}), None)
-        if branch in {"float", "int"} and entry["type"] in {"float_type", "int_type"} and isinstance(entry["input"], dict):
+        if (
+            branch in {"float", "int"}
+            and entry["type"] in {"float_type", "int_type"}
+            and isinstance(entry["input"], dict)
+        ):
             continue
         if branch == "Series" and entry["type"] in {"model_type", "model_attributes_type"}:
             continue

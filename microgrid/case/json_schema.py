@@ -40,7 +40,10 @@ def case_schema(kind: str | None = None) -> dict[str, Any]:
 def _by_kind(members: list[dict[str, str]]) -> dict[str, Any]:
     """Choose the record by its `kind`, so that an editor completes the right fields."""
     rules = [
-        {"if": {"properties": {"kind": {"const": member["$ref"].rsplit("/", 1)[1]}}, "required": ["kind"]}, "then": member}
+        {
+            "if": {"properties": {"kind": {"const": member["$ref"].rsplit("/", 1)[1]}}, "required": ["kind"]},
+            "then": member,
+        }
         for member in members
     ]
     kinds = [member["$ref"].rsplit("/", 1)[1] for member in members]

@@ -55,12 +55,25 @@ def plugin_classes(file: Path, problem_file: str) -> dict[str, type[Declared]]:
         last = traceback.extract_tb(failure.__traceback__)[-1]
         where = last.lineno or 0 if last.filename == str(file) else getattr(failure, "lineno", 0) or 0
         raise InvalidInput(
-            Problem(f"plugin does not import: {type(failure).__name__}: {failure}", "mend the file", "plugins", str(file), str(file), where)
+            Problem(
+                f"plugin does not import: {type(failure).__name__}: {failure}",
+                "mend the file",
+                "plugins",
+                str(file),
+                str(file),
+                where,
+            )
         ) from failure
     found = dict(_classes(module))
     if not found:
         raise InvalidInput(
-            Problem("plugin holds no class with a `kind`", "derive one from microgrid.assets.asset.Asset", "plugins", str(file), problem_file)
+            Problem(
+                "plugin holds no class with a `kind`",
+                "derive one from microgrid.assets.asset.Asset",
+                "plugins",
+                str(file),
+                problem_file,
+            )
         )
     return found
 

@@ -113,7 +113,9 @@ def _parts(
     for section in SECTIONS:
         entries = source.data.get(section) or {}
         if not isinstance(entries, dict):
-            problems.append(source.problem((section,), "must be a mapping of names to records", "write `name: {kind: …}` lines"))
+            problems.append(
+                source.problem((section,), "must be a mapping of names to records", "write `name: {kind: …}` lines")
+            )
             continue
         for name, entry in entries.items():
             place = (section, name)
@@ -135,7 +137,9 @@ def _name_is_free(
         return False
     if name in RESERVED or not name.replace("_", "").replace("-", "").isalnum():
         problems.append(
-            source.problem(place, "name must be letters, digits, - and _, and not campus, cost or injection", "rename it", name)
+            source.problem(
+                place, "name must be letters, digits, - and _, and not campus, cost or injection", "rename it", name
+            )
         )
         return False
     return True

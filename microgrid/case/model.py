@@ -76,7 +76,9 @@ class CaseHeader(Declared):
     name: str = Field(description="short name, letters, digits, - and _", pattern=r"^[A-Za-z0-9_-]+$")
     title: str = Field("", description="one line that says what the case is")
     time: TimeWindow = Field(description="the steps of the case")
-    network: str = Field("", description="network by name or path (.py with build(), or pandapower .json); empty for none")
+    network: str = Field(
+        "", description="network by name or path (.py with build(), or pandapower .json); empty for none"
+    )
     solve: SolveOptions = Field(default_factory=SolveOptions, description="how far to solve")
     plugins: tuple[str, ...] = Field((), description="Python files with own assets; the only thing a case executes")
 

@@ -20,14 +20,23 @@ def apply_overrides(source: Source, overrides: Iterable[str]) -> Source:
     for text in overrides:
         path, equals, value = text.partition("=")
         if not equals or not path:
-            problems.append(Problem("an override has the form path.to.field=value", "e.g. --set assets.battery.power_mw=20", "--set", text))
+            problems.append(
+                Problem(
+                    "an override has the form path.to.field=value",
+                    "e.g. --set assets.battery.power_mw=20",
+                    "--set",
+                    text,
+                )
+            )
             continue
         try:
             _set(data, path.strip().split("."), plain(YAML(typ="rt").load(value)))
         except YAMLError:
             problems.append(Problem("value is not valid YAML", "quote it", f"--set {path}", value))
         except LookupError as wrong:
-            problems.append(Problem(str(wrong.args[0]), "follow the structure of the case file", f"--set {path}", value))
+            problems.append(
+                Problem(str(wrong.args[0]), "follow the structure of the case file", f"--set {path}", value)
+            )
     if problems:
         raise InvalidInput(problems)
     return replace(source, data=data)

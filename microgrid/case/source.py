@@ -64,7 +64,11 @@ def read_source(path: Path) -> Source:
     size = path.stat().st_size
     if size > LARGEST_BYTES:
         raise InvalidInput(
-            Problem(f"file has {size / 1e6:.0f} MB, a case has at most 5 MB", "give the case file; series go in CSV files", file=file)
+            Problem(
+                f"file has {size / 1e6:.0f} MB, a case has at most 5 MB",
+                "give the case file; series go in CSV files",
+                file=file,
+            )
         )
     raw = path.read_bytes()
     try:
@@ -86,20 +90,30 @@ def parse_source(text: str, file: str) -> Source:
         mark = twice.problem_mark
         key = str(twice.problem).split('"')[1] if '"' in str(twice.problem) else ""
         raise InvalidInput(
-            Problem("name is given twice", "rename or remove one of them", key, "", file, mark.line + 1, mark.column + 1)
+            Problem(
+                "name is given twice", "rename or remove one of them", key, "", file, mark.line + 1, mark.column + 1
+            )
         ) from twice
     except MarkedYAMLError as broken:
         mark = broken.problem_mark or broken.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         raise InvalidInput(
-            Problem(f"not valid YAML: {broken.problem or broken.context}", "mend the syntax here", file=file, line=line, column=column)
+            Problem(
+                f"not valid YAML: {broken.problem or broken.context}",
+                "mend the syntax here",
+                file=file,
+                line=line,
+                column=column,
+            )
         ) from broken
     except (YAMLError, ValueError) as broken:
         raise InvalidInput(Problem(f"not valid YAML: {broken}", "mend the syntax", file=file)) from broken
     if tree is None:
         raise InvalidInput(Problem("file is empty", "start from: microgrid new case NAME", file=file))
     if not isinstance(tree, CommentedMap):
-        raise InvalidInput(Problem("the top of the file must be a mapping of fields", "write `name: …` lines", file=file, line=1))
+        raise InvalidInput(
+            Problem("the top of the file must be a mapping of fields", "write `name: …` lines", file=file, line=1)
+        )
     return Source(file, plain(tree), tree)
 
 

@@ -99,7 +99,9 @@ def _case(name: str) -> dict[str, str]:
 def _asset(name: str) -> dict[str, str]:
     kind = name.replace("-", "_")
     title = kind.replace("_", " ").capitalize()
-    return {f"{kind}.py": ASSET.format(name=kind, title=title, cls="".join(part.capitalize() for part in kind.split("_")))}
+    return {
+        f"{kind}.py": ASSET.format(name=kind, title=title, cls="".join(part.capitalize() for part in kind.split("_")))
+    }
 
 
 def _network(name: str) -> dict[str, str]:

@@ -8,7 +8,13 @@ import rich_click as click
 
 from microgrid.cli import display
 
-OVERRIDE = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a field, e.g. --set assets.battery.power_mw=20.")
+OVERRIDE = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a field, e.g. --set assets.battery.power_mw=20.",
+)
 QUIET = click.option("--quiet", is_flag=True, help="No progress.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -17,8 +23,14 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("case")
 @OVERRIDE
 @click.option("--out", type=click.Path(path_type=Path), help="Result folder  [default: results/CASE]")
-@click.option("--gap", type=click.FloatRange(0, 1, min_open=True), help="Relative gap to prove  [default: of the case, else 0.001]")
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds after which an unproven solve ends.")
+@click.option(
+    "--gap",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Relative gap to prove  [default: of the case, else 0.001]",
+)
+@click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds after which an unproven solve ends."
+)
 @click.option("--solver", default="highs", show_default=True, help="highs, or any solver that Pyomo can reach.")
 @JSON
 @QUIET
@@ -75,7 +87,9 @@ def validate(case: str, overrides: tuple[str, ...]) -> None:
 
     loaded = load_case(case, overrides)
     horizon = loaded.horizon
-    click.echo(f"{loaded.name}: valid; {len(loaded.parts)} parts, {len(loaded.inputs)} series, {horizon.count:,} steps of {horizon.step_min} min")
+    click.echo(
+        f"{loaded.name}: valid; {len(loaded.parts)} parts, {len(loaded.inputs)} series, {horizon.count:,} steps of {horizon.step_min} min"
+    )
 
 
 @click.command()

@@ -40,7 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
         lines = [str(problem) for problem in wrong.problems]
         fail("\n".join(lines) + f"\n{len(lines)} problem{'s' if len(lines) > 1 else ''}", wrong.exit_code)
     except Infeasible as wrong:
-        lines = [f"  {item.limit}{_amount(item)}{': ' + item.detail if item.detail else ''}" for item in wrong.conflicts]
+        lines = [
+            f"  {item.limit}{_amount(item)}{': ' + item.detail if item.detail else ''}" for item in wrong.conflicts
+        ]
         fail("\n".join([f"infeasible: {wrong}", *lines]), wrong.exit_code)
     except MicrogridError as wrong:
         fail(f"{_headline(wrong)}: {wrong}", wrong.exit_code)
@@ -71,7 +73,9 @@ def _amount(conflict: Any) -> str:
 
 
 def _headline(wrong: MicrogridError) -> str:
-    return {4: "network limits broken", 5: "not proven", 6: "audit failed, nothing published"}.get(wrong.exit_code, "defect")
+    return {4: "network limits broken", 5: "not proven", 6: "audit failed, nothing published"}.get(
+        wrong.exit_code, "defect"
+    )
 
 
 def _defect(defect: Exception) -> str:

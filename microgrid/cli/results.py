@@ -24,8 +24,8 @@ def show(result: Path, as_json: bool, months: bool) -> None:
     if not months:
         show_summary(opened.summary, as_json=as_json)
         return
-    from microgrid.study.verify import stored_horizon  # noqa: PLC0415
     from microgrid.study.summary import by_month  # noqa: PLC0415
+    from microgrid.study.verify import stored_horizon  # noqa: PLC0415
 
     frame = by_month(opened.dispatch, stored_horizon(opened)).round(2)
     click.echo(frame.to_json(orient="index", indent=1) if as_json else frame.to_string(float_format="{:,.0f}".format))
@@ -33,7 +33,12 @@ def show(result: Path, as_json: bool, months: bool) -> None:
 
 @click.command()
 @RESULT
-@click.option("--week", default=0, show_default=True, help="Week shown in the dispatch stack, counted from the start; -1 is the one with the highest price.")
+@click.option(
+    "--week",
+    default=0,
+    show_default=True,
+    help="Week shown in the dispatch stack, counted from the start; -1 is the one with the highest price.",
+)
 @click.option("--format", "file_type", type=click.Choice(["png", "svg"]), default="png", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures  [default: RESULT/plots]")
 def plot(result: Path, week: int, file_type: str, out: Path | None) -> None:

@@ -67,7 +67,9 @@ def _write_cuts(
         cut = cuts[place]
         terms: list[Linear | float] = [cut.loss_coefficient * loss[cut.step]] if cut.loss_coefficient else []
         for (name, bus), coefficient in cut.coefficients:
-            share, key = (1.0, (name, bus)) if (name, bus) in injections else (bus_shares(parts[name]).get(bus, 0.0), (name, ""))
+            share, key = (
+                (1.0, (name, bus)) if (name, bus) in injections else (bus_shares(parts[name]).get(bus, 0.0), (name, ""))
+            )
             terms.append(coefficient * share * injections[key][cut.step])
         return total(terms) <= cut.bound
 

@@ -17,7 +17,7 @@ from pyomo.common.gc_manager import PauseGC
 
 from microgrid.dispatch.balance import CAMPUS, formulate_balance
 from microgrid.formulation.algebra import Linear
-from microgrid.formulation.block import Block, Bound, Campus, Rule, RowRule
+from microgrid.formulation.block import Block, Bound, Campus, RowRule, Rule
 from microgrid.formulation.connection import NetworkCut
 from microgrid.formulation.evaluate import Declaration, equation, spread
 from microgrid.formulation.horizon import Horizon, Index
@@ -103,7 +103,9 @@ class PyomoBlock(Block):
         """Add a Pyomo variable; the returned list is indexed by position."""
         low, high = _plain(lower, index.size), _plain(upper, index.size)
         variable = pyo.Var(
-            range(index.size), domain=pyo.Integers if integer else pyo.Reals, bounds=lambda _, place: (low[place], high[place])
+            range(index.size),
+            domain=pyo.Integers if integer else pyo.Reals,
+            bounds=lambda _, place: (low[place], high[place]),
         )
         self.pyomo.add_component(_component(name, of), variable)
         data = list(variable.values())
@@ -143,7 +145,9 @@ class PyomoBlock(Block):
 
         return add
 
-    def report(self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = "") -> None:
+    def report(
+        self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = ""
+    ) -> None:
         """Skip: derived quantities are evaluated on the result, not built."""
 
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:

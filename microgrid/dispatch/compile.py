@@ -119,7 +119,7 @@ class _Walk:
             node, factor = stack.pop()
             kind = node.__class__
             if kind is MonomialTermExpression:
-                scale, variable = node._args_  # noqa: SLF001 - the public `args` copies; this is the inner loop
+                scale, variable = node._args_
                 indices.append(column[id(variable)])
                 coefficients.append(factor * scale)
             elif kind in _NUMBERS:
@@ -156,7 +156,9 @@ def compile_program(model: DispatchModel) -> Program:
     groups: list[ColumnGroup] = []
     for columns in model.columns:
         groups.append(ColumnGroup(columns.declaration, len(column)))
-        column.update(zip(map(id, columns.variables), range(len(column), len(column) + len(columns.variables)), strict=True))
+        column.update(
+            zip(map(id, columns.variables), range(len(column), len(column) + len(columns.variables)), strict=True)
+        )
     lower, upper = _bounds(model)
     matrix, row_lower, row_upper, rows = _rows(model, column)
     walk = _Walk(column)
@@ -203,9 +205,7 @@ def _bounds(model: DispatchModel) -> tuple[np.ndarray, np.ndarray]:
     return np.array(lower, float), np.array(upper, float)
 
 
-def _rows(
-    model: DispatchModel, column: dict[int, int]
-) -> tuple[sp.csr_array, np.ndarray, np.ndarray, list[RowGroup]]:
+def _rows(model: DispatchModel, column: dict[int, int]) -> tuple[sp.csr_array, np.ndarray, np.ndarray, list[RowGroup]]:
     walk = _Walk(column)
     starts, lower, upper, groups = [0], [], [], []
     for rows in model.rows:

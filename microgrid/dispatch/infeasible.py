@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import highspy
 import numpy as np
 import scipy.sparse as sp
 
@@ -77,7 +76,9 @@ def _elastic(program: Program, groups: Sequence[RowGroup]) -> _Slacks | None:
 
 def _shortage(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible:
     """Positive miss: power is short; negative: power has nowhere to go."""
-    steps = np.concatenate([np.asarray(group.positions) for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")])
+    steps = np.concatenate(
+        [np.asarray(group.positions) for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")]
+    )
     conflicts = []
     for sign, text in ((1.0, "power is short"), (-1.0, "surplus power has nowhere to go")):
         amount = sign * slacks.miss
@@ -87,7 +88,9 @@ def _shortage(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible
             hours = float(sum(horizon.hours[step] for step in steps[hit]))
             energy = float(sum(amount[place] * horizon.hours[steps[place]] for place in np.flatnonzero(hit)))
             conflicts.append(
-                Conflict(text, float(amount[worst]), hours, horizon.label(int(steps[worst])), f"{energy:,.1f} MWh in all")
+                Conflict(
+                    text, float(amount[worst]), hours, horizon.label(int(steps[worst])), f"{energy:,.1f} MWh in all"
+                )
             )
     head = conflicts[0]
     message = f"{head.limit}: {head.shortfall_mw:,.3f} MW at the worst step ({head.worst}), in {head.hours:,.2f} h"
@@ -166,13 +169,17 @@ def irreducible_subset(program: Program, steps: Sequence[int]) -> list[str]:
         row_lower[rows.span] = np.where(other, -np.inf, row_lower[rows.span])
         row_upper[rows.span] = np.where(other, np.inf, row_upper[rows.span])
     alone = replace(
-        program, lower=lower, upper=upper, row_lower=row_lower, row_upper=row_upper, integer=np.zeros_like(program.integer)
+        program,
+        lower=lower,
+        upper=upper,
+        row_lower=row_lower,
+        row_upper=row_upper,
+        integer=np.zeros_like(program.integer),
     )
     solver = Highs(alone, options={"presolve": "off"})
     if solver.run().status is not Status.INFEASIBLE:
         return []
-    iis = highspy.HighsIis()
-    solver.solver.getIis(iis)
+    _, iis = solver.solver.getIis()
     names = {_row_name(program, int(row)) for row in iis.row_index_}
     return sorted(names | {_column_name(program, int(column)) for column in iis.col_index_})
 

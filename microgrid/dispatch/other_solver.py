@@ -34,7 +34,9 @@ def solve_with(name: str, model: DispatchModel, program: Program, *, gap: float,
     """
     solver = pyo.SolverFactory(name)
     if not solver.available(exception_flag=False):
-        raise InvalidInput(Problem("Pyomo cannot reach this solver", "install it, or leave --solver out for HiGHS", "--solver", name))
+        raise InvalidInput(
+            Problem("Pyomo cannot reach this solver", "install it, or leave --solver out for HiGHS", "--solver", name)
+        )
     for table, value in ((_GAP_OPTION, 0.5 * gap), (_TIME_OPTION, time_limit_s)):
         if name in table:
             solver.options[table[name]] = value
@@ -61,7 +63,10 @@ def _run(solver: object, model: DispatchModel) -> tuple[np.ndarray, float]:
     condition = results.solver.termination_condition
     if condition in {TerminationCondition.infeasible, TerminationCondition.infeasibleOrUnbounded}:
         raise InfeasibleProgram("no dispatch satisfies the limits")
-    if results.solver.status not in {SolverStatus.ok, SolverStatus.warning} or condition is not TerminationCondition.optimal:
+    if (
+        results.solver.status not in {SolverStatus.ok, SolverStatus.warning}
+        or condition is not TerminationCondition.optimal
+    ):
         raise SolverLimit(f"the solver ended with {condition}")
     loader = getattr(solver, "load_vars", None)
     if loader is not None:
@@ -79,8 +84,9 @@ def _add_binaries(model: DispatchModel, pair: Pair, steps: np.ndarray) -> None:
     for step in steps.tolist():
         block.add_component(f"first_side_{step}", pyo.Var(domain=pyo.Binary))
         side = block.component(f"first_side_{step}")
-        first, second = pyo.Constraint(expr=pair.first[step] <= pair.first_max[step] * side), pyo.Constraint(
-            expr=pair.second[step] <= pair.second_max[step] * (1 - side)
+        first, second = (
+            pyo.Constraint(expr=pair.first[step] <= pair.first_max[step] * side),
+            pyo.Constraint(expr=pair.second[step] <= pair.second_max[step] * (1 - side)),
         )
         block.add_component(f"first_only_{step}", first)
         block.add_component(f"second_only_{step}", second)

@@ -90,12 +90,12 @@ def dispatch(  # noqa: PLR0913 - the case's parts and the few ways to look at th
     values = solution.program.values(solution.point)
     progress("audit")
     audited_from = time.perf_counter()
-    checked = audit(
-        parts, horizon, inputs, values, solution.objective, groups=groups, cuts=cuts, carried=carried
-    )
+    checked = audit(parts, horizon, inputs, values, solution.objective, groups=groups, cuts=cuts, carried=carried)
     checked.require()
     duals = _duals(solution)
-    prices = {name: dual / np.asarray(horizon.hours) for name, dual in duals.items() if name.startswith(f"{CAMPUS}.balance")}
+    prices = {
+        name: dual / np.asarray(horizon.hours) for name, dual in duals.items() if name.startswith(f"{CAMPUS}.balance")
+    }
     named = {name.replace("balance", "energy_value"): price for name, price in prices.items()}
     dataset = dispatch_dataset(horizon, checked.reading, values, checked.injections, named)
     nan = float("nan")

@@ -200,7 +200,11 @@ def _with_prices(program: Program, best: Outcome) -> Outcome:
     lower, upper = program.lower.copy(), program.upper.copy()
     lower[program.integer] = upper[program.integer] = np.round(best.point[program.integer])
     held = Highs(replace(program, lower=lower, upper=upper), relax=True, options={"presolve": "off"}).run()
-    return held if held.status is Status.OPTIMAL and held.objective <= best.objective + 1e-6 * abs(best.objective) else best
+    return (
+        held
+        if held.status is Status.OPTIMAL and held.objective <= best.objective + 1e-6 * abs(best.objective)
+        else best
+    )
 
 
 def _branch(program: Program, search: _Search, seconds: float) -> Outcome:

@@ -87,7 +87,7 @@ class Value:
     __hash__ = None  # type: ignore[assignment]
 
 
-def number(term: Any) -> float:  # noqa: ANN401 - accepts a Value or anything float() accepts
+def number(term: Any) -> float:
     """Return the number behind a `Value` or a plain number."""
     return term.number if isinstance(term, Value) else float(term)
 

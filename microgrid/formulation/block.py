@@ -139,7 +139,9 @@ class Block(ABC):
         """Declare the decorated rule as money received, USD a position."""
 
     @abstractmethod
-    def report(self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = "") -> None:
+    def report(
+        self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = ""
+    ) -> None:
         """Add a derived quantity to the result; it takes no part in the optimisation."""
 
     @abstractmethod

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from microgrid.formulation.algebra import Linear, Slack, Value, number
-from microgrid.formulation.block import Block, Bound, Rule, RowRule
+from microgrid.formulation.block import Block, Bound, RowRule, Rule
 from microgrid.formulation.horizon import Index
 
 
@@ -138,7 +138,9 @@ class ValueBlock(Block):
 
         return keep
 
-    def report(self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = "") -> None:
+    def report(
+        self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = ""
+    ) -> None:
         """Evaluate a derived quantity."""
         full = self.full(name, of)
         places = index or self.horizon.steps

@@ -56,7 +56,10 @@ def table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequenc
 
 def _money(rows: Sequence[Row], console: Console) -> None:
     total = sum(row["usd"] for row in rows)
-    lines = [(row["item"], usd(row["usd"]) if row["usd"] > 0 else "", usd(-row["usd"]) if row["usd"] < 0 else "") for row in rows]
+    lines = [
+        (row["item"], usd(row["usd"]) if row["usd"] > 0 else "", usd(-row["usd"]) if row["usd"] < 0 else "")
+        for row in rows
+    ]
     word = "net cost" if total > 0 else "net revenue"
     lines.append((word, usd(total) if total > 0 else "", usd(-total) if total <= 0 else ""))
     table("Money, USD", [("item", "left"), ("cost", "right"), ("revenue", "right")], lines, console)
@@ -64,13 +67,22 @@ def _money(rows: Sequence[Row], console: Console) -> None:
 
 def _energy(rows: Sequence[Row], console: Console) -> None:
     columns = [("part", "left"), ("source", "right"), ("sink", "right"), ("highest MW", "right")]
-    lines = [(row["part"], _quiet(row["source_mwh"]), _quiet(row["sink_mwh"]), f"{row['highest_mw']:,.1f}") for row in rows]
+    lines = [
+        (row["part"], _quiet(row["source_mwh"]), _quiet(row["sink_mwh"]), f"{row['highest_mw']:,.1f}") for row in rows
+    ]
     lines.append(("total", usd(sum(row["source_mwh"] for row in rows)), usd(sum(row["sink_mwh"] for row in rows)), ""))
     table("Energy, MWh", columns, lines, console)
 
 
 def _peaks(rows: Sequence[Row], console: Console) -> None:
-    columns = [("meter", "left"), ("month", "left"), ("import MW", "right"), ("at", "left"), ("export MW", "right"), ("import MWh", "right")]
+    columns = [
+        ("meter", "left"),
+        ("month", "left"),
+        ("import MW", "right"),
+        ("at", "left"),
+        ("export MW", "right"),
+        ("import MWh", "right"),
+    ]
     table(
         "Peaks by month", columns,
         [(row["poi"], row["month"], f"{row['import_mw']:,.2f}", row["at"], f"{row['export_mw']:,.2f}", usd(row["import_mwh"])) for row in rows],
@@ -79,7 +91,13 @@ def _peaks(rows: Sequence[Row], console: Console) -> None:
 
 
 def _commitment(rows: Sequence[Row], console: Console) -> None:
-    columns = [("part", "left"), ("unit hours", "right"), ("hours running", "right"), ("starts", "right"), ("MWh", "right")]
+    columns = [
+        ("part", "left"),
+        ("unit hours", "right"),
+        ("hours running", "right"),
+        ("starts", "right"),
+        ("MWh", "right"),
+    ]
     table(
         "Commitment", columns,
         [(row["part"], usd(row["unit_hours"]), usd(row["hours_any"]), usd(row["starts"]), usd(row["energy_mwh"])) for row in rows],
@@ -88,7 +106,13 @@ def _commitment(rows: Sequence[Row], console: Console) -> None:
 
 
 def _curtailment(rows: Sequence[Row], console: Console) -> None:
-    columns = [("part", "left"), ("priced at the meter by", "left"), ("MWh", "right"), ("hours", "right"), ("highest MW", "right")]
+    columns = [
+        ("part", "left"),
+        ("priced at the meter by", "left"),
+        ("MWh", "right"),
+        ("hours", "right"),
+        ("highest MW", "right"),
+    ]
     table(
         "Curtailed, and why", columns,
         [(row["part"], row["reason"], f"{row['mwh']:,.1f}", f"{row['hours']:,.1f}", f"{row['highest_mw']:,.2f}") for row in rows],
@@ -109,14 +133,21 @@ def _proof(proof: Row, console: Console) -> None:
         highlight=False,
     )
     seconds = ", ".join(f"{stage['stage']} {stage['seconds']:.1f} s" for stage in proof["stages"])
-    console.print(f"{proof['rows']:,} rows, {proof['columns']:,} columns, {proof['integers']:,} integers; {seconds}\n", highlight=False)
+    console.print(
+        f"{proof['rows']:,} rows, {proof['columns']:,} columns, {proof['integers']:,} integers; {seconds}\n",
+        highlight=False,
+    )
 
 
 def _network(network: Row | None, console: Console) -> None:
     if network is None:
         return
     console.print("[bold]AC power flow[/bold]")
-    covered = f"{network['steps']:,} of {network['steps']:,} steps solved" if not network["divergent"] else f"{network['divergent']} steps without a solution"
+    covered = (
+        f"{network['steps']:,} of {network['steps']:,} steps solved"
+        if not network["divergent"]
+        else f"{network['divergent']} steps without a solution"
+    )
     console.print(f"{covered}; losses {network['losses_mwh']:,.0f} MWh", highlight=False)
     for name, unit in (("lowest_voltage", "pu"), ("highest_voltage", "pu"), ("highest_loading", "%")):
         worst = network[name]
@@ -137,7 +168,14 @@ def _network(network: Row | None, console: Console) -> None:
 
 def print_certificates(rows: Sequence[Row], console: Console) -> None:
     """Print every check with its residual."""
-    columns = [("check", "left"), ("residual", "right"), ("tolerance", "right"), ("unit", "left"), ("", "left"), ("where", "left")]
+    columns = [
+        ("check", "left"),
+        ("residual", "right"),
+        ("tolerance", "right"),
+        ("unit", "left"),
+        ("", "left"),
+        ("where", "left"),
+    ]
     lines = [
         (
             row["check"], "none" if row["residual"] is None else f"{row['residual']:.1e}", f"{row['tolerance']:.1e}", row["unit"],

@@ -58,7 +58,9 @@ def _coordinates(horizon: Horizon, reading: Reading) -> dict[str, xr.DataArray]:
     edges = horizon.times.append(end)
     stamps = {"time": horizon.times, "edge": edges}
     coordinates = {
-        name: xr.DataArray(stamp.tz_localize(None).to_numpy("datetime64[ns]"), dims=name, attrs={"long_name": f"{name}, UTC"})
+        name: xr.DataArray(
+            stamp.tz_localize(None).to_numpy("datetime64[ns]"), dims=name, attrs={"long_name": f"{name}, UTC"}
+        )
         for name, stamp in stamps.items()
     }
     declared = (entry.index for entry in (*reading.variables.values(), *reading.reports.values()))

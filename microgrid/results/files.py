@@ -66,7 +66,9 @@ class Results:
                 return dataset.load()
         except (OSError, ValueError) as broken:
             raise InvalidInput(
-                Problem(f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder))
+                Problem(
+                    f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder)
+                )
             ) from broken
 
     def _json(self, name: str) -> dict[str, Any]:
@@ -74,7 +76,9 @@ class Results:
             content: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as broken:
             raise InvalidInput(
-                Problem(f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder))
+                Problem(
+                    f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder)
+                )
             ) from broken
         return content
 
@@ -84,7 +88,12 @@ def open_results(folder: str | Path) -> Results:
     path = Path(folder)
     if not (path / MANIFEST).is_file():
         raise InvalidInput(
-            Problem(f"not a result folder (no {MANIFEST})", "give a folder written by: microgrid solve CASE", "result", str(folder))
+            Problem(
+                f"not a result folder (no {MANIFEST})",
+                "give a folder written by: microgrid solve CASE",
+                "result",
+                str(folder),
+            )
         )
     return Results(path)
 

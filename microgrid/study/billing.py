@@ -50,7 +50,9 @@ class Billing:
 
     def notes(self) -> list[str]:
         """Conventions and approximations that decided something."""
-        return [f"{name}: {note}" for name, made in self.bills.items() for note in (*made.bill.notes, *made.approximations)]
+        return [
+            f"{name}: {note}" for name, made in self.bills.items() for note in (*made.bill.notes, *made.approximations)
+        ]
 
 
 def bill_tariffs(case: Case, dispatch: xr.Dataset) -> Billing:

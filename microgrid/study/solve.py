@@ -58,7 +58,10 @@ def solve_case(case: Case, *, settings: SolveSettings | None = None, progress: P
 def finish(case: Case, found: Dispatch, progress: Progress) -> SolvedCase:
     """Bill, check and summarise an audited dispatch."""
     data = found.dataset.assign(
-        {f"{name}.binding": xr.DataArray(reason, dims="time") for name, reason in binding_reasons(found.solution).items()}
+        {
+            f"{name}.binding": xr.DataArray(reason, dims="time")
+            for name, reason in binding_reasons(found.solution).items()
+        }
     )
     progress("bill")
     billing = bill_tariffs(case, data)

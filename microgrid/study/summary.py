@@ -37,7 +37,12 @@ def case_facts(case: Case) -> Row:
 def proof(solution: Solution, stages: Sequence[Stage]) -> Row:
     """Objective, bound, gap and how they were reached."""
     steps = [
-        {"stage": stage.name, "seconds": stage.seconds, "objective_usd": _finite(stage.objective), "bound_usd": _finite(stage.bound)}
+        {
+            "stage": stage.name,
+            "seconds": stage.seconds,
+            "objective_usd": _finite(stage.objective),
+            "bound_usd": _finite(stage.bound),
+        }
         for stage in stages
     ]
     searched = [stage.name for stage in solution.stages if stage.name != "prices"]
@@ -51,7 +56,11 @@ def proof(solution: Solution, stages: Sequence[Stage]) -> Row:
 
 def money(dispatch: xr.Dataset) -> list[Row]:
     """Cost (positive) and revenue (negative) by item, USD, largest first."""
-    rows = [{"item": str(name).removeprefix(COST), "usd": float(dispatch[name].sum())} for name in dispatch if str(name).startswith(COST)]
+    rows = [
+        {"item": str(name).removeprefix(COST), "usd": float(dispatch[name].sum())}
+        for name in dispatch
+        if str(name).startswith(COST)
+    ]
     return sorted((row for row in rows if row["usd"]), key=lambda row: -abs(row["usd"]))
 
 
@@ -156,7 +165,11 @@ def _extreme(array: xr.DataArray, element: str, pick: Any, horizon: Horizon) -> 
         return {"value": None, "element": "", "at": ""}
     values = array.transpose(element, "time").to_numpy()
     place, step = np.unravel_index(int(pick(values)), values.shape)
-    return {"value": float(values[place, step]), "element": str(array[element].to_numpy()[place]), "at": horizon.label(int(step))}
+    return {
+        "value": float(values[place, step]),
+        "element": str(array[element].to_numpy()[place]),
+        "at": horizon.label(int(step)),
+    }
 
 
 def certificates(residuals: Iterable[Residual]) -> list[Row]:
@@ -197,4 +210,15 @@ def by_month(dispatch: xr.Dataset, horizon: Horizon) -> pd.DataFrame:
     return pd.DataFrame.from_dict(table, orient="index", columns=columns)
 
 
-__all__ = ["by_month", "case_facts", "certificates", "commitment", "curtailment", "energy", "money", "network", "peaks", "proof"]
+__all__ = [
+    "by_month",
+    "case_facts",
+    "certificates",
+    "commitment",
+    "curtailment",
+    "energy",
+    "money",
+    "network",
+    "peaks",
+    "proof",
+]

@@ -52,7 +52,11 @@ def stored_horizon(results: Results) -> Horizon:
 
 def stored_audit(results: Results, case: Case) -> Audit:
     """Read every page on the stored numbers."""
-    values = {str(name): results.dispatch[name].to_numpy() for name in results.dispatch if results.dispatch[name].dtype.kind == "f"}
+    values = {
+        str(name): results.dispatch[name].to_numpy()
+        for name in results.dispatch
+        if results.dispatch[name].dtype.kind == "f"
+    }
     objective = float(results.manifest["solver"]["objective_usd"])
     return audit(case.parts, case.horizon, case.inputs, values, objective, cuts=stored_cuts(results))
 
@@ -66,7 +70,9 @@ def _network_residuals(results: Results, case: Case, checked: Audit) -> list[Res
     count = abs(len(again.violations) - int(results.summary["network"]["violations"]))
     return [
         *again.residuals,
-        Residual("stored voltages", difference, VOLTAGE_TOLERANCE_PU, "pu", f"{stored.sizes['time']} steps solved again"),
+        Residual(
+            "stored voltages", difference, VOLTAGE_TOLERANCE_PU, "pu", f"{stored.sizes['time']} steps solved again"
+        ),
         Residual("stored violations", float(count), 0.0, "violations"),
     ]
 
@@ -74,7 +80,8 @@ def _network_residuals(results: Results, case: Case, checked: Audit) -> list[Res
 def _largest_difference(stored: xr.Dataset, again: xr.Dataset) -> float:
     """Largest |dV| over all buses and steps; steps that neither could solve agree."""
     pairs = [
-        dataset["vm_pu"].to_numpy() * np.exp(1j * np.radians(dataset["va_degree"].to_numpy())) for dataset in (stored, again)
+        dataset["vm_pu"].to_numpy() * np.exp(1j * np.radians(dataset["va_degree"].to_numpy()))
+        for dataset in (stored, again)
     ]
     both = np.isnan(pairs[0]) & np.isnan(pairs[1])
     difference = np.where(both, 0.0, np.abs(pairs[0] - pairs[1]))
