@@ -158,7 +158,7 @@ class Axis:
         return found
 
 
-def place(  # noqa: PLR0913 - the parts of a tariff that decide time
+def place(
     times: pd.DatetimeIndex,
     step_min: float,
     *,

@@ -313,8 +313,8 @@ def _overlaps(tariff: Tariff) -> Iterator[str]:
             for earlier, other in enumerate(calendar.rules[:place]):
                 if other.period != rule.period and _cut_across(other, rule, days, minutes):
                     yield (
-                        f"calendar {name}: rules {earlier + 1} ({other.period}) and {place + 1} ({rule.period}) overlap; "
-                        "the first one wins"
+                        f"calendar {name}: rules {earlier + 1} ({other.period}) and {place + 1} ({rule.period}) "
+                        "overlap; the first one wins"
                     )
             taken |= here
 

@@ -34,11 +34,11 @@ class Export(Declared):
     - `net_billing_dollar_carry`: those payments go to a dollar bank that offsets later charges (`offsets`).
     - `buy_all_sell_all`: all load is bought and all generation sold.
 
-    `netting: hour` nets import against export within each clock hour, spread evenly over it, before energy is priced. A bank closes after the
-    cycle that begins in `true_up_month`; what is left is cashed at `true_up_price` ($/kWh, or $ for each $ of a dollar
-    bank) or lost. kWh are cashed on the running total of all periods together, or, with `true_up_on: banks`, on the sum
-    of the period banks. `nonbypassable` is charged on all import. `cap_kw` and `cap_pct_of_import` limit what is
-    credited.
+    `netting: hour` nets import against export within each clock hour, spread evenly over it, before energy is priced. A
+    bank closes after the cycle that begins in `true_up_month`; what is left is cashed at `true_up_price` ($/kWh, or $
+    for each $ of a dollar bank) or lost. kWh are cashed on the running total of all periods together, or, with
+    `true_up_on: banks`, on the sum of the period banks. `nonbypassable` is charged on all import. `cap_kw` and
+    `cap_pct_of_import` limit what is credited.
     """
 
     scheme: Scheme

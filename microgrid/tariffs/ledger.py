@@ -31,7 +31,7 @@ class Ledger:
         self.amounts[charge] = np.zeros(len(self.cycles))
         self.about[charge] = (kind, " ".join(tags))
 
-    def enter(  # noqa: PLR0913 - one argument a column of the bill
+    def enter(
         self,
         charge: str,
         unit: str,

@@ -65,7 +65,7 @@ def _without_branches(problems: list[Problem]) -> list[Problem]:
     return list(kept.values())
 
 
-def _located(  # noqa: PLR0913, PLR0917 - the parts of a problem
+def _located(
     content: Any, path: Sequence[str | int], file: str, rule: str, remedy: str, value: str
 ) -> Problem:
     names, line, column = _position(content, path)

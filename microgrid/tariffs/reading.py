@@ -41,7 +41,7 @@ class MeterData:
     series: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def from_load(  # noqa: PLR0913 - one keyword per kind of metered data
+    def from_load(
         cls,
         times: pd.DatetimeIndex,
         step_min: float,

@@ -45,7 +45,7 @@ class Rebill:
         return Residual("tariff bill", abs(self.residual_usd), TOLERANCE_USD, "USD", where)
 
 
-def rebill(  # noqa: PLR0913, PLR0917 - a dispatch's arrays, one keyword each
+def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
     part: TariffPart,
     name: str,
     horizon: Horizon,

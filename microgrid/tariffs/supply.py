@@ -167,7 +167,7 @@ class SupplyBlock(Declared):
         page.amounts[self.id] = amounts
 
 
-def _enter(  # noqa: PLR0913, PLR0917 - a line and where it goes
+def _enter(
     ledger: Ledger, name: str, unit: str, axis: Axis, energy: np.ndarray, price: np.ndarray
 ) -> None:
     count = axis.cycles.count
