@@ -193,7 +193,11 @@ class Engines(Asset):
             return fuel[t] >= line[0] * running[t] + line[1] * power[t]
 
     def _limit_ramps(self, block: Block, power: Sequence[Linear], commitment: Commitment) -> None:
-        """Bound the change of output between steps; units that start or stop move to or from minimum load at once."""
+        """Bound the change of output between steps; units that start or stop move to or from minimum load at once.
+
+        A unit that stops takes at least its minimum load away, one that starts adds it: without these terms a unit
+        could escape its ramp by stopping and starting in the same instant.
+        """
         if self.ramp_mw_per_min is None or 60.0 * self.ramp_mw_per_min * block.horizon.hours[0] >= self.unit_power_mw:
             return
         step_ramp = 60.0 * self.ramp_mw_per_min * block.horizon.hours[0]
@@ -202,19 +206,21 @@ class Engines(Asset):
 
         @block.constraint(block.horizon.steps)
         def ramp_up(t: int) -> Relation | None:
-            r"""p_t - p_{t-1} \le 60 R \Delta_t (n_t - s_t) + \max(\underline p, 60 R \Delta_t) s_t"""
+            r"""p_t - p_{t-1} \le r (n_t - s_t) + \max(\underline p, r) s_t - \underline p d_t with r = 60 R \Delta_t"""
             before = block.horizon.previous(t)
             if before is None:
                 return None
-            return power[t] - power[before] <= step_ramp * (running[t] - started[t]) + switch * started[t]
+            kept, least = running[t] - started[t], self.min_load_mw
+            return power[t] - power[before] <= step_ramp * kept + switch * started[t] - least * stopped[t]
 
         @block.constraint(block.horizon.steps)
         def ramp_down(t: int) -> Relation | None:
-            r"""p_{t-1} - p_t \le 60 R \Delta_t n_t + \max(\underline p, 60 R \Delta_t) d_t"""
+            r"""p_{t-1} - p_t \le r (n_t - s_t) + \max(\underline p, r) d_t - \underline p s_t with r = 60 R \Delta_t"""
             before = block.horizon.previous(t)
             if before is None:
                 return None
-            return power[before] - power[t] <= step_ramp * running[t] + switch * stopped[t]
+            kept, least = running[t] - started[t], self.min_load_mw
+            return power[before] - power[t] <= step_ramp * kept + switch * stopped[t] - least * started[t]
 
     def _limit_units(self, block: Block, running: Sequence[Linear]) -> None:
         steps, hours = block.horizon.steps, block.horizon.hours
