@@ -47,6 +47,15 @@ class SharedCapacity(Declared):
         },
     }  # fmt: skip
 
+    company: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "mining": {
+            "kind": "bitcoin_mining", "bus": "MINE", "hashprice_usd_per_ph_day": 45.0,
+            "tiers": {"all": {"efficiency_j_per_th": 17.5, "power_mw": 50.0}},
+        },
+        "training": {"kind": "ai_training", "bus": "TRAIN", "jobs": {"all": {"power_mw": 20.0, "work_mwh": 200.0}}},
+    }  # fmt: skip
+    """Assets that the example draws on, for docs and the conformance test."""
+
     kind: Literal["shared_capacity"] = "shared_capacity"
     feeder_mw: float = quantity("MW", "feeder capacity of the pool", symbol="F", gt=0)
     cooling_mw: float | None = quantity("MW", "heat rejection of the pool; unbounded when absent", default=None, gt=0)

@@ -27,11 +27,16 @@ from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared
 
 SAMPLE = Horizon(pd.Timestamp("2025-07-15T05:00Z"), 60, 24, "America/Chicago")
-_COMPANY = {
-    "grid": Poi(bus="POI", import_limit_mw=60.0),
-    "battery": Battery(bus="BESS", power_mw=20.0, energy_mwh=80.0),
-}
-"""What stands beside the described part, so that programs find a meter and a flexible asset."""
+
+
+def company_of(found: type[Declared]) -> dict[str, Declared]:
+    """What stands beside a kind's example, so that a program finds its meter and a flexible asset."""
+    example = found.example  # type: ignore[attr-defined]
+    meter, providers = str(example.get("poi", "grid")), example.get("providers", ("battery",))
+    company: dict[str, Declared] = {meter: Poi(bus="POI", import_limit_mw=60.0)}
+    for name, record in getattr(found, "company", {}).items():
+        company[name] = built_in()[str(record["kind"])].model_validate(record)
+    return company | {str(name): Battery(bus="BESS", power_mw=20.0, energy_mwh=80.0) for name in providers}
 
 
 def describe_text(kind: str) -> str:
@@ -62,7 +67,7 @@ def sample_reading(found: type[Declared]) -> Reading:
     """Reading of the page of a kind's example, beside a meter and a battery, over one day."""
     part = found.model_validate(found.example)  # type: ignore[attr-defined]
     campus = Campus()
-    for name, other in _COMPANY.items():
+    for name, other in company_of(found).items():
         ValueBlock(name, other, SAMPLE, {}, campus).read({}, Reading())
     inputs = {f"it.{'.'.join(reference.path)}": np.ones(SAMPLE.count) for reference in references(part)}
     return ValueBlock("it", part, SAMPLE, inputs, campus).read({}, Reading())
@@ -145,4 +150,4 @@ def _paragraph(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
-__all__ = ["describe_text", "limits_of", "sample_reading", "unit_of"]
+__all__ = ["company_of", "describe_text", "limits_of", "sample_reading", "unit_of"]
