@@ -9,20 +9,21 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from microgrid.assets.poi import Poi
-from microgrid.dispatch.build import build
-from microgrid.dispatch.compile import Program, compile_program
-from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
 from microgrid.formulation.algebra import Linear
 from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, Profile, quantity
+
+if TYPE_CHECKING:
+    from microgrid.dispatch.compile import Program
+    from microgrid.dispatch.run import Dispatch
 
 SHARED = Path(os.environ.get("SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -69,10 +70,17 @@ class Bench:
 
     def program(self) -> Program:
         """Compiled program, binaries of exclusive pairs left out."""
+        from microgrid.dispatch.build import build  # here, so that tests of other layers load no Pyomo
+        from microgrid.dispatch.compile import compile_program
+
         return compile_program(build(self.parts, self.horizon, self.inputs))
 
-    def solve(self, *, gap: float = 1e-9, solver: str = "highs", carried: Mapping[str, float] | None = None) -> Dispatch:
+    def solve(
+        self, *, gap: float = 1e-9, solver: str = "highs", carried: Mapping[str, float] | None = None
+    ) -> Dispatch:
         """Dispatch through the whole chain: build, compile, solve, audit."""
+        from microgrid.dispatch.run import SolveSettings, dispatch
+
         settings = SolveSettings(gap=gap, time_limit_s=60.0, solver=solver)
         return dispatch(self.parts, self.horizon, self.inputs, settings=settings, carried=carried)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
@@ -65,10 +66,16 @@ class Poi(Asset):
         block.publish("export_right_mw", lambda t: export_limit[t], "MW", "export right of the step")
         if self.ramp_mw_per_min is not None:
             self._limit_ramp(block, net, self.ramp_mw_per_min)
+        for lag, change_mw in self._change_by_lag(horizon.step_min).items():
+            _limit_change(block, net, change_mw, lag)
+
+    def _change_by_lag(self, step_min: int) -> dict[int, float]:
+        """Tightest limit for every distance in steps; a window reaches each step that it touches."""
+        limits: dict[int, float] = {}
         for variation in self.variations:
-            reach = int(variation.window_min // horizon.step_min)
-            for lag in range(1, reach + 1):
-                _limit_change(block, net, variation.change_mw, lag, f"{variation.window_min:g}min_lag{lag}")
+            for lag in range(1, math.ceil(variation.window_min / step_min - 1e-9) + 1):
+                limits[lag] = min(variation.change_mw, limits.get(lag, math.inf))
+        return limits
 
     def _limit_ramp(self, block: Block, net: Net, ramp: float) -> None:
         horizon = block.horizon
@@ -86,8 +93,8 @@ class Poi(Asset):
             return None if before is None else net(before) - net(t) <= 60.0 * ramp * horizon.hours[t]
 
 
-def _limit_change(block: Block, net: Net, change_mw: float, lag: int, of: str) -> None:
-    count, wraps = block.horizon.count, block.horizon.wraps
+def _limit_change(block: Block, net: Net, change_mw: float, lag: int) -> None:
+    count, wraps, of = block.horizon.count, block.horizon.wraps, f"lag{lag}"
 
     def earlier(t: int) -> int | None:
         return (t - lag) % count if wraps or t >= lag else None

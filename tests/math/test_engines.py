@@ -34,7 +34,10 @@ def serve(bench: Callable[..., Any]) -> Callable[..., Any]:
     """Serve a load with engines and a meter that imports only; `load` may vary by step."""
 
     def make(asset: Engines, prices: list[float], load: float | list[float] = 5.0, **options: Any) -> Any:
-        series = {"load.power_mw": load if isinstance(load, list) else [load] * len(prices), **options.pop("series", {})}
+        series = {
+            "load.power_mw": load if isinstance(load, list) else [load] * len(prices),
+            **options.pop("series", {}),
+        }
         return bench({"engines": asset, "load": facility()}, prices, series=series, **options)
 
     return make
@@ -177,7 +180,9 @@ def test_yearly_run_hours_apply_in_proportion(serve: Callable[..., Any]) -> None
 
 def test_planned_outage(serve: Callable[..., Any]) -> None:
     # the second unit is out in the second hour: 10 of 15 MW from one unit, 5 MW imported
-    found = serve(engines(units=2, available_units=2), [1000, 1000], 15.0, series={"engines.available_units": [2, 1]}).solve()
+    found = serve(
+        engines(units=2, available_units=2), [1000, 1000], 15.0, series={"engines.available_units": [2, 1]}
+    ).solve()
     assert found.dataset["engines.running"].to_numpy() == pytest.approx([2, 1])
     assert found.dataset["grid.import_mw"].to_numpy() == pytest.approx([0, 5])
 
@@ -192,7 +197,9 @@ def test_counted_units_cost_what_single_units_cost(bench: Callable[..., Any]) ->
     # three identical units as one count against three assets of one unit, with starts and minimum times
     load = [25.0, 8.0, 12.0, 29.0, 4.0, 18.0]
     shape: dict[str, Any] = {"start_cost_usd": 150.0, "min_up_h": 2.0, "min_down_h": 2.0}
-    together = bench({"engines": engines(units=3, **shape), "load": facility()}, [90] * 6, series={"load.power_mw": load})
+    together = bench(
+        {"engines": engines(units=3, **shape), "load": facility()}, [90] * 6, series={"load.power_mw": load}
+    )
     singles = {f"engine{place}": engines(**shape) for place in range(3)}
     apart = bench({**singles, "load": facility()}, [90] * 6, series={"load.power_mw": load})
     assert together.cost() == pytest.approx(apart.cost(), abs=1e-4)
