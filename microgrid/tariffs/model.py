@@ -230,7 +230,7 @@ class Tariff(Declared):
 
 def charge_kinds() -> dict[str, type[Charge]]:
     """Charge classes by kind, for catalogues and docs."""
-    kinds: dict[str, type[Charge]] = Field(default_factory=dict)
+    kinds: dict[str, type[Charge]] = {}
     for member in get_args(get_args(AnyCharge)[0]):
         for kind in get_args(member.model_fields["kind"].annotation):
             kinds[kind] = member

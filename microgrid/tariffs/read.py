@@ -65,9 +65,7 @@ def _without_branches(problems: list[Problem]) -> list[Problem]:
     return list(kept.values())
 
 
-def _located(
-    content: Any, path: Sequence[str | int], file: str, rule: str, remedy: str, value: str
-) -> Problem:
+def _located(content: Any, path: Sequence[str | int], file: str, rule: str, remedy: str, value: str) -> Problem:
     names, line, column = _position(content, path)
     return Problem(rule, remedy, ".".join(names), value, file, line, column)
 

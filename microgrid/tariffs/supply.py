@@ -167,9 +167,7 @@ class SupplyBlock(Declared):
         page.amounts[self.id] = amounts
 
 
-def _enter(
-    ledger: Ledger, name: str, unit: str, axis: Axis, energy: np.ndarray, price: np.ndarray
-) -> None:
+def _enter(ledger: Ledger, name: str, unit: str, axis: Axis, energy: np.ndarray, price: np.ndarray) -> None:
     count = axis.cycles.count
     ledger.each_cycle(
         name, unit, np.bincount(axis.cycles.of, energy, count), np.bincount(axis.cycles.of, energy * price, count)

@@ -177,8 +177,15 @@ class LpBlock(Block):
 
         return add
 
-    def report(
-        self, name: str, rule: Rule, unit: str, meaning: str, *, index: Index | None = None, of: str = ""
+    def report(  # the page's own signature
+        self,
+        name: str,  # noqa: ARG002
+        rule: Rule,
+        unit: str,  # noqa: ARG002
+        meaning: str,  # noqa: ARG002
+        *,
+        index: Index | None = None,
+        of: str = "",  # noqa: ARG002
     ) -> None:
         for place in index or self.horizon.steps:
             rule(place)

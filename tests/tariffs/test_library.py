@@ -1,0 +1,116 @@
+"""Shipped tariffs: sourced, dated, billable, optimisable, and refused where prices were not read at the source."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pinning import residual
+
+from microgrid.errors import InvalidInput
+from microgrid.tariffs.bill import bill
+from microgrid.tariffs.explain import draw, explain, warnings
+from microgrid.tariffs.library import find_tariff, list_tariffs, tariff_files
+from microgrid.tariffs.model import Tariff, charge_kinds
+from microgrid.tariffs.picture import bill_table, picture_bill, picture_calendar
+from microgrid.tariffs.reading import MeterData
+
+NAMES = tuple(tariff_files())
+
+
+def _load(tariff: Tariff, days: int = 365) -> MeterData:
+    zone = "UTC" if tariff.timezone == "naive" else tariff.timezone
+    start = pd.Timestamp("2026-01-01", tz=zone).tz_convert("UTC")
+    times = pd.date_range(start, periods=24 * days, freq="60min")
+    rng = np.random.default_rng(4)
+    kw = 45_000.0 + 8_000.0 * np.sin(np.arange(times.size) / 24 * 6.283) + rng.uniform(0, 5_000, times.size)
+    events = {key: (np.arange(times.size) % 101 == 0).astype(float) for key in tariff.series}
+    return MeterData(times, 60, kw, np.zeros(times.size), series=events).at_power_factor(0.95)
+
+
+def test_there_are_at_least_twenty() -> None:
+    assert len(NAMES) >= 20
+    assert set(list_tariffs()) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_sourced_and_bills_and_prices_the_same(name: str) -> None:
+    tariff = find_tariff(name, allow_secondary=True)
+    assert tariff.id == name
+    assert tariff.source is not None
+    assert tariff.source.sheet
+    assert tariff.source.retrieved
+    placeholders = set(tariff.source.placeholders)
+    assert placeholders <= {charge.id for charge in tariff.charges}
+    load = _load(tariff, 120)
+    options = {"usd_per_currency": 1.0} if tariff.currency != "USD" else {}
+    cost, billed = residual(tariff, load, history="steady_state", allow_other_year=True, **options)
+    assert billed > 0.0
+    assert cost == pytest.approx(billed, abs=0.01)
+    assert explain(tariff).count("\n") > 4
+    assert not [text for text in warnings(tariff) if "gap" in text or "hidden" in text or "used by nothing" in text]
+
+
+def test_doubtful_prices_are_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match="allow-secondary") as caught:
+        find_tariff("aep-ohio-dct-2025")
+    assert "made-up price: delivery" in str(caught.value)
+    assert find_tariff("aep-ohio-dct-2025", allow_secondary=True).id == "aep-ohio-dct-2025"
+    assert find_tariff("sce-tou-8-d-2024").utility == "Southern California Edison"
+
+
+def test_unknown_names_are_guessed_at() -> None:
+    with pytest.raises(InvalidInput, match="did you mean `sce-tou-8-d-2024`"):
+        find_tariff("sce-tou8-d-2024")
+
+
+def test_paths_are_read_relative_to_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("id: own\nsource: {doc: mine, quality: secondary}\n")
+    assert find_tariff("own.yaml", folder=tmp_path).id == "own"
+
+
+def test_contract_values_and_series_can_be_the_customers_own() -> None:
+    tariff = find_tariff("tva-dsd-2003").adapted({"contract_kw": 10_000.0})
+    made = bill(tariff, _load(tariff, 31))
+    assert made.by_charge["overrun"] > 0.0
+    with pytest.raises(ValueError, match="contract_kv"):
+        tariff.adapted({"contract_kv": 1.0})
+
+
+def test_all_charge_kinds_are_catalogued() -> None:
+    assert set(charge_kinds()) == {
+        "fixed", "energy", "demand", "per_unit", "percent", "min_bill", "annual_min", "net_metered_energy",
+    }  # fmt: skip
+
+
+def test_pictures_and_table(tmp_path: Path) -> None:
+    tariff = find_tariff("sce-tou-8-d-2024")
+    made = bill(tariff, _load(tariff))
+    assert bill_table(made).loc["total", "total"] == pytest.approx(made.total)
+    for path in (picture_bill(made, tmp_path / "bill.png"), picture_calendar(draw(tariff)[0], tmp_path / "c.svg")):
+        assert path.stat().st_size > 5_000
+
+
+def test_the_drawing_shows_half_hours_and_gaps() -> None:
+    tariff = Tariff.model_validate(
+        {"id": "t", "calendars": {"E": {"rules": [{"days": "weekday", "hours": [[8.5, 24]], "period": "on"}]}}}
+    )
+    text = draw(tariff)[0].text()
+    january = next(line for line in text.splitlines() if line.startswith("Jan"))
+    assert january.endswith("?" * 17 + "." * 31)
+    assert any("gap" in warning for warning in warnings(tariff))
+
+
+def test_overlaps_are_warned_of_only_where_rules_cut_across() -> None:
+    def rules(*spans: tuple[list[int], str]) -> list[str]:
+        listed = [{"hours": [hours], "period": name} for hours, name in spans]
+        return warnings(Tariff.model_validate({"id": "t", "calendars": {"E": {"rules": listed, "default": "off"}}}))
+
+    assert any("rules 1 (a) and 2 (b) overlap" in text for text in rules(([12, 18], "a"), ([16, 21], "b")))
+    assert not any("overlap" in text for text in rules(([16, 18], "a"), ([12, 21], "b")))
+    assert any("hidden" in text for text in rules(([12, 21], "a"), ([16, 18], "b")))
