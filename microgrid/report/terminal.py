@@ -19,6 +19,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     _peaks(summary["peaks"], console)
     _commitment(summary["commitment"], console)
     _curtailment(summary["curtailment"], console)
+    _flexibility(summary["flexibility"], console)
     _bill(summary["bill"], console)
     _proof(summary["proof"], console)
     _network(summary["network"], console)
@@ -118,6 +119,21 @@ def _curtailment(rows: Sequence[Row], console: Console) -> None:
         [(row["part"], row["reason"], f"{row['mwh']:,.1f}", f"{row['hours']:,.1f}", f"{row['highest_mw']:,.2f}") for row in rows],
         console,
     )  # fmt: skip
+
+
+def _flexibility(rows: Sequence[Row], console: Console) -> None:
+    columns = [
+        ("program", "left"), ("service", "left"), ("provider", "left"), ("highest MW", "right"), ("MW-h", "right"),
+        ("hours", "right"), ("USD", "right"), ("", "left"),
+    ]  # fmt: skip
+    lines = [
+        (
+            row["program"], row["service"], row["provider"], f"{row['largest_mw']:,.2f}", usd(row["sold_mwh"]),
+            usd(row["hours"]), usd(row["earned_usd"]), "deliverable" if row["deliverable"] else "NOT DELIVERABLE",
+        )
+        for row in rows
+    ]  # fmt: skip
+    table("Flexibility sold", columns, lines, console)
 
 
 def _bill(rows: Sequence[Row], console: Console) -> None:

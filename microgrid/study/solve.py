@@ -90,6 +90,7 @@ def _summary(  # noqa: PLR0913, PLR0917 - one argument a section
         "peaks": summary.peaks(data, horizon),
         "commitment": summary.commitment(data, horizon),
         "curtailment": summary.curtailment(data, horizon),
+        "flexibility": summary.flexibility(data, horizon),
         "bill": billing.summary(),
         "network": summary.network(check.powerflow, check.violations, horizon) if check else None,
         "certificates": summary.certificates(residuals),

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from microgrid.assets.programs.sales import sales_table
 from microgrid.case.model import Case
 from microgrid.dispatch.solve import Solution, Stage
 from microgrid.errors import Residual
@@ -136,6 +137,17 @@ def _reasons(dispatch: xr.Dataset, count: int) -> np.ndarray:
     return np.array([str(entry) for entry in dispatch[names[0]].to_numpy()], dtype=object)
 
 
+def flexibility(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
+    """Who sold which MW, when, for how much, and that it was deliverable."""
+    values = {str(name): dispatch[name].to_numpy() for name in dispatch}
+    table = sales_table(values, horizon.hours, horizon.local)
+    rows: list[Row] = table.to_dict(orient="records")
+    return [
+        {**row, **{name: None if row[name] is None else f"{row[name]:%Y-%m-%d %H:%M}" for name in ("first", "last")}}
+        for row in rows
+    ]
+
+
 def network(flow: xr.Dataset, violations: Iterable[Any], horizon: Horizon) -> Row:
     """Worst voltage and loading with hour and element, losses, and what breaks a limit."""
     found = list(violations)
@@ -217,6 +229,7 @@ __all__ = [
     "commitment",
     "curtailment",
     "energy",
+    "flexibility",
     "money",
     "network",
     "peaks",
