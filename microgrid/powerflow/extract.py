@@ -201,6 +201,7 @@ def _sources(unit: PerUnit, net: Any) -> Sources:
     labels: list[str] = []
     buses: list[int] = []
     generators: list[int] = []
+    elements: list[int] = []
     slack = net.gen["slack"].to_numpy(bool) if len(net.gen) else np.zeros(0, bool)
     for table, chosen in (("ext_grid", np.ones(len(net.ext_grid), bool)), ("gen", slack)):
         live = unit.in_service(table)[: len(chosen)] & chosen if len(chosen) else chosen
@@ -208,11 +209,12 @@ def _sources(unit: PerUnit, net: Any) -> Sources:
         names = unique_names(net, table)
         labels += [f"{table} {names[place]}" for place in np.flatnonzero(live)]
         buses += [int(rows[place]) for place in np.flatnonzero(live)]
+        elements += [int(net[table].index[place]) for place in np.flatnonzero(live)]
         generators += [int(place) if table == "gen" else -1 for place in np.flatnonzero(live)]
     bus = np.array(buses, np.int64)
     count = np.array([np.sum(bus == row) for row in bus], float)
     share = 1.0 / count if len(count) else count
-    return Sources(tuple(labels), bus, share, np.array(generators, np.int64))
+    return Sources(tuple(labels), bus, share, np.array(generators, np.int64), np.array(elements, np.int64))
 
 
 def _branches(unit: PerUnit, net: Any, base: float) -> Branches:

@@ -1,5 +1,5 @@
 """`flows.branch_quantities` compiled by numba: one pass over voltages, straight into the arrays of the run."""
-# ruff: noqa: C901, PLR0913, PLR0917
+# ruff: noqa: C901
 # mypy: disable-error-code="untyped-decorator"
 # A compiled pass over plain arrays takes them all as arguments.
 

@@ -86,13 +86,15 @@ class Branches:
 class Sources:
     """Elements that fix the voltage phasor: ext_grid rows and slack generators.
 
-    `share` splits the power of a bus among them; `generator` is the place in the gen table, -1 for an ext_grid.
+    `share` splits the power of a bus among them; `generator` is the place in the gen table, -1 for an ext_grid;
+    `element` is the pandapower index.
     """
 
     label: tuple[str, ...]
     bus: np.ndarray
     share: np.ndarray
     generator: np.ndarray
+    element: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,21 @@ def element_power(grid: Grid, profiles: Profiles, name: str, steps: np.ndarray) 
     return np.asarray(np.broadcast_to(table.factor[:, None] * (p + 1j * q), (len(table.index), len(steps))))
 
 
+def element_parts(
+    grid: Grid, profiles: Profiles, element: tuple[str, int], steps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Constant, |V|- and |V|²-dependent injection of one (table, place), each (steps,) complex pu."""
+    name, place = element
+    power = element_power(grid, profiles, name, steps)[place] / grid.base_mva
+    none = np.zeros(len(steps), complex)
+    if name != "load" or not grid.load_shares.any:
+        return power, none, none
+    shares = grid.load_shares
+    current = power.real * shares.current_p[place] + 1j * power.imag * shares.current_q[place]
+    impedance = power.real * shares.impedance_p[place] + 1j * power.imag * shares.impedance_q[place]
+    return power - current - impedance, current, impedance
+
+
 def _add(power: np.ndarray, incidence: sp.csr_matrix, p: np.ndarray, q: np.ndarray) -> None:
     real, imag = incidence @ p, incidence @ q
     power.real += real  # broadcasts a constant column
@@ -120,4 +135,4 @@ def _set_points(grid: Grid, profiles: Profiles, begin: int, end: int) -> np.ndar
     return out
 
 
-__all__ = ["Injections", "check_profiles", "element_power", "injections"]
+__all__ = ["Injections", "check_profiles", "element_parts", "element_power", "injections"]

@@ -7,7 +7,6 @@ applied as a rotation by atan(step), which is bounded, and the magnitude step is
 
 Fast-math is granted without the flags that assume away NaN and infinity: a column that breaks down must be seen.
 """
-# ruff: noqa: PLR0917, PLR0913
 # mypy: disable-error-code="untyped-decorator"
 # Deep plain loops are what numba compiles well; splitting them further would hide the arithmetic.
 

@@ -65,7 +65,7 @@ class ReactiveLimitLoop:
     """Generators that reach a reactive limit inject it, and hold their voltage again when it lets them.
 
     A generator at its upper limit whose voltage lies above the set point could produce less, so it returns to voltage
-    control; likewise at the lower limit below the set point. Arrays are (controlled buses, columns).
+    control; likewise at the lower limit below the set point. All arrays are (controlled buses, columns).
     """
 
     rows: np.ndarray
@@ -81,14 +81,14 @@ class ReactiveLimitLoop:
     def start(cls, grid: Grid, vm_pu: np.ndarray) -> ReactiveLimitLoop:
         """All generators hold their voltage."""
         shape = vm_pu.shape
-        low, high = grid.controlled_q_mvar / grid.base_mva
+        low, high = (np.repeat(row[:, None], shape[1], axis=1) for row in grid.controlled_q_mvar / grid.base_mva)
         none = np.zeros(shape, np.int8)
         return cls(grid.controlled, low, high, vm_pu, np.ones(shape, bool), none, none.copy())
 
     def inject(self, power: np.ndarray, columns: np.ndarray) -> None:
         """Add the limit where it is injected."""
         side = self.side[:, columns]
-        limit = np.where(side > 0, self.q_max[:, None], self.q_min[:, None])
+        limit = np.where(side > 0, self.q_max[:, columns], self.q_min[:, columns])
         power[self.rows] += 1j * np.where(side == 0, 0.0, limit)
 
     def overlay(self, columns: np.ndarray) -> list[Overlay]:  # noqa: ARG002 -- part of `Loop`
@@ -102,8 +102,8 @@ class ReactiveLimitLoop:
         reactive, vm_pu = view.surplus(self.rows).imag, np.abs(view.voltage[self.rows])
         holds, side, releases = self.holds[:, view.columns], self.side[:, view.columns], self.releases[:, view.columns]
         wanted = self.vm_pu[:, view.columns]
-        over = holds & view.free & (reactive > self.q_max[:, None] + SETTLED_PU)
-        under = holds & view.free & (reactive < self.q_min[:, None] - SETTLED_PU)
+        over = holds & view.free & (reactive > self.q_max[:, view.columns] + SETTLED_PU)
+        under = holds & view.free & (reactive < self.q_min[:, view.columns] - SETTLED_PU)
         slack = ((side > 0) & (vm_pu > wanted + SETTLED_PU)) | ((side < 0) & (vm_pu < wanted - SETTLED_PU))
         back = slack & view.free & (releases < MOST_RELEASES)
         self.side[:, view.columns] = np.where(over, 1, np.where(under, -1, np.where(back, 0, side)))

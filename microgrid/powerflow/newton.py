@@ -40,11 +40,17 @@ class Overlay:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def pick(self, columns: np.ndarray, total: int) -> Overlay:
-        """Changes of the chosen `columns` out of `total`, renumbered in the order given."""
-        position = np.full(total, -1)
-        position[columns] = np.arange(len(columns))
-        keep = position[self.column] >= 0
-        return Overlay(position[self.column[keep]], self.row_bus[keep], self.column_bus[keep], self.delta[keep])
+        """Changes of the chosen `columns` out of `total`, renumbered in the order given; a column may come twice."""
+        if not len(self.column):
+            return self
+        order = np.argsort(self.column, kind="stable")
+        counts = np.bincount(self.column, minlength=total)
+        first = np.cumsum(counts) - counts
+        many = counts[columns]
+        offset = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
+        item = order[np.repeat(first[columns], many) + offset]
+        column = np.repeat(np.arange(len(columns)), many)
+        return Overlay(column, self.row_bus[item], self.column_bus[item], self.delta[item])
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,9 @@ class Network:
             magnitude_row=magnitude,
             frozen_row=np.full(len(self.rows), -1),
         )
+
+        equation = np.repeat(np.arange(len(self.rows)), np.diff(self.equations.row_start))
+        self._entry_key = equation * self.buses + self.equations.column_bus
 
     def solve(self, points: Points, *, max_iterations: int = FINAL_PASS) -> Solution:
         """Solve all columns; those not converged after a few iterations go on together in chunks of their own."""
@@ -259,19 +268,17 @@ class Network:
         return start, row, other, self._block_numbers(row, other), delta.real.copy(), delta.imag.copy()
 
     def _block_numbers(self, row: np.ndarray, other: np.ndarray) -> np.ndarray:
-        pair, back = np.unique(np.stack([row, other]), axis=1, return_inverse=True)
-        numbers = [self._block_number(int(r), int(o)) for r, o in pair.T]
-        return np.array(numbers, np.int64)[back.ravel()] if numbers else np.zeros(0, np.int64)
-
-    def _block_number(self, row: int, other: int) -> int:
-        if other == self.rows[row]:
-            return -2
-        begin, end = self.equations.row_start[row], self.equations.row_start[row + 1]
-        if other not in self.equations.column_bus[begin:end]:
-            raise ValueError(
-                f"admittance between buses {self.rows[row]} and {other} is not in the pattern of the network"
-            )
-        return self._block[row, int(self.row_of[other])] if self.row_of[other] >= 0 else -1
+        """Block of every (equation row, bus): -2 on the diagonal, -1 towards a reference."""
+        wanted = row * self.buses + other
+        place = np.minimum(np.searchsorted(self._entry_key, wanted), max(0, len(self._entry_key) - 1))
+        diagonal = other == self.rows[row]
+        known = diagonal | (self._entry_key[place] == wanted) if len(self._entry_key) else diagonal
+        if not known.all():
+            first = int(np.flatnonzero(~known)[0])
+            ends = f"{self.rows[row[first]]} and {other[first]}"
+            raise ValueError(f"admittance between buses {ends} is not in the pattern of the network")
+        block = self.equations.block[place] if len(self._entry_key) else place
+        return np.where(diagonal, -2, block)
 
     def _pick(self, columns: Columns, overlay: Overlay, late: np.ndarray) -> Columns:
         items = self._overlay(overlay.pick(late, columns.p.shape[1]), len(late))

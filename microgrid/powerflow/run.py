@@ -28,7 +28,7 @@ CHUNK_BYTES = 200e6
 PANDAPOWER_ATTEMPTS = 50
 
 
-def run_power_flow(  # noqa: PLR0913 -- the public call names every choice
+def run_power_flow(
     net: Any,
     profiles: Profiles,
     controls: Controls | None = None,

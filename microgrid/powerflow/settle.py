@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.network.profiles import Profiles
-from microgrid.powerflow.controls import Controls
+from microgrid.powerflow.controls import Controls, read_controls
+from microgrid.powerflow.extract import extract
 from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections, element_power
@@ -70,6 +71,12 @@ class Settled:
     tapped: Tapped
 
 
+def regulated(net: Any, controls: Controls | None = None) -> Regulated:
+    """Extract a net and resolve its controls (its own when None) in one call."""
+    model = Model(extract(net))
+    return regulate(net, model, read_controls(net) if controls is None else controls)
+
+
 def regulate(net: Any, model: Model, controls: Controls) -> Regulated:
     """Resolve controls against the net; raises InvalidInput for what does not exist or cannot work."""
     weight, own = np.zeros(len(net.gen)), 1.0
@@ -94,27 +101,27 @@ def _slack_weights(net: Any, grid: Grid) -> tuple[np.ndarray, float]:
     return np.where(at_reference, 0.0, live) / total, own / total
 
 
-def settle(regulated: Regulated, profiles: Profiles, batch: Batch) -> Settled:
+def settle(system: Regulated, profiles: Profiles, batch: Batch) -> Settled:
     """Solve a batch of steps of the profiles with all controls."""
-    grid, given, count = regulated.model.grid, batch.given, len(batch.steps)
+    grid, given, count = system.model.grid, batch.given, len(batch.steps)
     limits = ReactiveLimitLoop.start(grid, given.vm_pu)
-    stepping = StepLoop(regulated.stepped, batch.position.copy())
-    live = np.flatnonzero(regulated.slack_weight)
+    stepping = StepLoop(system.stepped, batch.position.copy())
+    live = np.flatnonzero(system.slack_weight)
     rows = grid.tables["gen"].bus[live]
-    slack = SlackLoop(rows, regulated.slack_weight[live], regulated.own_weight, np.zeros(count))
-    plants = _plants(regulated, profiles, batch.steps)
+    slack = SlackLoop(rows, system.slack_weight[live], system.own_weight, np.zeros(count))
+    plants = _plants(system, profiles, batch.steps)
     loops: list[Loop] = [*plants]
-    loops += [limits] if regulated.controls.reactive_limits and _limited(grid) else []
-    loops += [slack] if regulated.controls.distributed_slack else []
-    loops += [stepping] if regulated.stepped else []
-    run = _Run(regulated.model, given, loops, limits.holds, stepping)
+    loops += [limits] if system.controls.reactive_limits and _limited(grid) else []
+    loops += [slack] if system.controls.distributed_slack else []
+    loops += [stepping] if system.stepped else []
+    run = Run(system.model, given, loops, limits.holds, stepping)
     solved, points = run.to_rest(batch.start)
     devices = tuple(
         (device.table, device.element, row)
         for plant in plants
         for device, row in zip(plant.control.devices, plant.reactive(np.arange(count)), strict=True)
     )
-    tapped = tapped_branches(regulated.stepped, stepping.position)
+    tapped = tapped_branches(system.stepped, stepping.position)
     return Settled(solved, points, given, stepping.position, limits.side, slack.total, devices, tapped)
 
 
@@ -122,24 +129,37 @@ def _limited(grid: Grid) -> bool:
     return bool(np.isfinite(grid.controlled_q_mvar).any())
 
 
-def _plants(regulated: Regulated, profiles: Profiles, steps: np.ndarray) -> list[PlantLoop]:
-    if not regulated.controls.plants:
+def _plants(system: Regulated, profiles: Profiles, steps: np.ndarray) -> list[PlantLoop]:
+    if not system.controls.plants:
         return []
-    grid = regulated.model.grid
+    grid = system.model.grid
     power = {name: element_power(grid, profiles, name, steps) for name in ("sgen", "storage")}
     real = {name: values.real for name, values in power.items()}
-    return plant_loops(grid, regulated.controls.plants, real, {name: values.imag for name, values in power.items()})
+    return plant_loops(grid, system.controls.plants, real, {name: values.imag for name, values in power.items()})
 
 
 @dataclass
-class _Run:
-    """Working state while columns come to rest."""
+class Run:
+    """Working state while columns come to rest.
+
+    `frozen`, `overlay` and `tapped` are what an outage has fixed beforehand: dead buses, admittance changes, and the
+    branches whose taps stand elsewhere than in the net.
+    """
 
     model: Model
     given: Injections
     loops: list[Loop]
     holds: np.ndarray
     steps: StepLoop
+    frozen: np.ndarray | None = None
+    overlay: Overlay = field(default_factory=lambda: Overlay.join([]))
+    tapped: Tapped | None = None
+
+    def view(self, points: Points, voltage: np.ndarray) -> View:
+        """All columns, free to move."""
+        columns = np.arange(voltage.shape[1])
+        tapped = Tapped.none(len(columns)) if self.tapped is None else self.tapped
+        return View(self.model, columns, points, self.given, voltage, np.ones(len(columns), bool), tapped)
 
     def to_rest(self, start: np.ndarray) -> tuple[Solved, Points]:
         """Iterate; columns that still move after all rounds are marked unsettled."""
@@ -169,12 +189,15 @@ class _Run:
             for loop in self.loops:
                 loop.inject(power, columns)
             given = Injections(power, given.current, given.impedance, given.vm_pu)
-        overlay = Overlay.join([part for loop in self.loops for part in loop.overlay(columns)])
-        return points_of(self.model.grid, given, voltage, self.holds[:, columns], overlay)
+        fixed = self.overlay if every else self.overlay.pick(columns, self.given.power.shape[1])
+        overlay = Overlay.join([fixed, *(part for loop in self.loops for part in loop.overlay(columns))])
+        points = points_of(self.model.grid, given, voltage, self.holds[:, columns], overlay)
+        return points if self.frozen is None else replace(points, frozen=self.frozen[:, columns])
 
     def _respond(self, columns: np.ndarray, points: Points, solved: Solved) -> np.ndarray:
         """Places (in `columns`) of the columns that some loop changed; discrete loops act where the others rest."""
-        tapped = tapped_branches(self.steps.elements, self.steps.position[:, columns])
+        moved = tapped_branches(self.steps.elements, self.steps.position[:, columns])
+        tapped = moved if self.tapped is None else self.tapped.pick(columns)
         given = self.given.pick(columns)
         changed = np.zeros(len(columns), bool)
         for discrete in (False, True):
@@ -194,7 +217,7 @@ def _merge(solved: Solved, columns: np.ndarray, again: Solved) -> None:
     solved.residual[columns] = again.residual
 
 
-def settle_in_order(regulated: Regulated, profiles: Profiles, batch: Batch) -> Settled:
+def settle_in_order(system: Regulated, profiles: Profiles, batch: Batch) -> Settled:
     """Like `settle`, but every step starts from the positions at which the step before came to rest.
 
     The first column of `batch.position` holds before the first step. All steps are solved at once from a guess of where
@@ -202,7 +225,7 @@ def settle_in_order(regulated: Regulated, profiles: Profiles, batch: Batch) -> S
     the first step never depends on a guess; a deadband forgets its start within a few steps, so few rounds are needed.
     """
     first, began = batch.position[:, :1], batch.position.copy()
-    settled = settle(regulated, profiles, batch)
+    settled = settle(system, profiles, batch)
     while True:
         wanted = np.concatenate([first, settled.position[:, :-1]], axis=1)
         late = np.flatnonzero((wanted != began).any(axis=0))
@@ -210,11 +233,11 @@ def settle_in_order(regulated: Regulated, profiles: Profiles, batch: Batch) -> S
             return settled
         began[:, late] = wanted[:, late]
         start = settled.solved.voltage[:, late]
-        part = settle(regulated, profiles, Batch(batch.steps[late], batch.given.pick(late), start, began[:, late]))
-        settled = _replace_columns(regulated, settled, late, part)
+        part = settle(system, profiles, Batch(batch.steps[late], batch.given.pick(late), start, began[:, late]))
+        settled = _replace_columns(system, settled, late, part)
 
 
-def _replace_columns(regulated: Regulated, settled: Settled, late: np.ndarray, part: Settled) -> Settled:
+def _replace_columns(system: Regulated, settled: Settled, late: np.ndarray, part: Settled) -> Settled:
     """`settled` with the columns `late` taken from `part`; arrays are changed in place."""
     pairs: list[tuple[np.ndarray, np.ndarray]] = [
         (settled.solved.voltage, part.solved.voltage),
@@ -230,9 +253,9 @@ def _replace_columns(regulated: Regulated, settled: Settled, late: np.ndarray, p
     ]
     for whole, fresh in pairs:
         whole[..., late] = fresh
-    overlay = Overlay.join([item.overlay(settled.position[place]) for place, item in enumerate(regulated.stepped)])
+    overlay = Overlay.join([item.overlay(settled.position[place]) for place, item in enumerate(system.stepped)])
     points = replace(settled.points, overlay=overlay)
-    return replace(settled, points=points, tapped=tapped_branches(regulated.stepped, settled.position))
+    return replace(settled, points=points, tapped=tapped_branches(system.stepped, settled.position))
 
 
-__all__ = ["Batch", "Regulated", "Settled", "regulate", "settle", "settle_in_order"]
+__all__ = ["Batch", "Regulated", "Run", "Settled", "regulate", "regulated", "settle", "settle_in_order"]
