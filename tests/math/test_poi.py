@@ -72,7 +72,7 @@ def test_surplus_is_told_as_surplus(bench: Callable[..., Any]) -> None:
         },
         [20, 20],
     )
-    with pytest.raises(Infeasible, match="surplus power has nowhere to go: 15.000 MW"):
+    with pytest.raises(Infeasible, match=r"surplus power has nowhere to go: 15\.000 MW"):
         made.solve()
 
 
