@@ -25,16 +25,26 @@ class Cooling(Declared):
     pue_per_kelvin: float = quantity("1/K", "rise of the ratio with temperature", symbol="b", default=0.0, ge=0)
     pue_from_c: float = quantity("degC", "ambient temperature above which it rises", symbol="T_0", default=20.0)
     pue_max: float = quantity("1", "largest ratio", symbol=r"PUE_{max}", default=2.0, ge=1)
-    derate_from_c: float = quantity("degC", "ambient temperature above which machines throttle", default=1000.0)
-    derate_full_c: float = quantity("degC", "ambient temperature of the deepest throttling", default=1001.0)
+    derate_from_c: float | None = quantity(
+        "degC", "ambient temperature above which machines throttle; never when absent", default=None
+    )
+    derate_full_c: float | None = quantity("degC", "ambient temperature of the deepest throttling", default=None)
     derate_full_share: float = quantity("1", "share of full clock at the deepest throttling", default=1.0, gt=0, le=1)
-    shutdown_c: float = quantity("degC", "ambient temperature above which machines stop", default=1000.0)
+    shutdown_c: float | None = quantity(
+        "degC", "ambient temperature above which machines stop; never when absent", default=None
+    )
     leakage_per_kelvin: float = quantity("1/K", "rise of power at equal clock with temperature", default=0.0, ge=0)
     leakage_from_c: float = quantity("degC", "ambient temperature above which it rises", default=25.0)
 
     @model_validator(mode="after")
     def _temperatures_ascend(self) -> Self:
-        if self.derate_full_c <= self.derate_from_c:
+        if (self.derate_from_c is None) != (self.derate_full_c is None):
+            raise ValueError("throttling needs both derate_from_c and derate_full_c")
+        if (
+            self.derate_from_c is not None
+            and self.derate_full_c is not None
+            and self.derate_full_c <= self.derate_from_c
+        ):
             raise ValueError(
                 f"derate_full_c {self.derate_full_c:g} must lie above derate_from_c {self.derate_from_c:g}"
             )
@@ -48,8 +58,10 @@ class Cooling(Declared):
 
     def clock(self, ambient_c: float) -> float:
         """Share of full clock at an ambient temperature in degC: 1 when cool, 0 above shutdown."""
-        if ambient_c > self.shutdown_c:
+        if self.shutdown_c is not None and ambient_c > self.shutdown_c:
             return 0.0
+        if self.derate_from_c is None or self.derate_full_c is None:
+            return 1.0
         way = (ambient_c - self.derate_from_c) / (self.derate_full_c - self.derate_from_c)
         return 1.0 - (1.0 - self.derate_full_share) * min(max(way, 0.0), 1.0)
 

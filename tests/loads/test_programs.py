@@ -179,7 +179,8 @@ def test_expected_charge_spreads_the_rate_over_likely_hours(page: Bench, axis: B
     outcome = page({"meter": _Meter(), "cp": program}, horizon, {"cp.signal": signal}, {"poi.import_mw": import_})
     assert outcome["cp.expected_peaks"][[40, 41]] == pytest.approx([0.25, 0.75])
     assert outcome.money["cp.expected_charge"] == pytest.approx(60_000.0 / 4 * 0.25 * 10.0)
-    assert outcome["cp.charge_if_peak_usd"].max() == pytest.approx(150_000.0)
+    assert outcome["cp.expected_usd"] == pytest.approx([37_500.0])
+    assert outcome["cp.worst_usd"] == pytest.approx([150_000.0])
 
 
 def test_load_is_dropped_where_the_expected_charge_exceeds_its_margin(campus: Bench) -> None:
@@ -257,6 +258,18 @@ def test_the_probability_of_being_the_highest_is_the_softmax_of_the_forecast() -
     draws = forecast.to_numpy() + rng.gumbel(scale=error * np.sqrt(6) / np.pi, size=(200_000, 4))
     seen = np.bincount(draws.argmax(axis=1), minlength=4) / 200_000
     assert peak_probability(forecast, error).to_numpy() == pytest.approx(seen, abs=0.004)
+
+
+def test_a_forecast_gives_the_likelihood_by_itself(page: Bench, axis: Bench) -> None:
+    hours = 31 * 24
+    forecast = 50.0 + 20.0 * np.random.default_rng(5).random(hours)
+    program = CoincidentPeak(
+        poi="poi", rule="ercot_4cp", rate_usd_per_kw_year=60.0, blend=0.0, forecast_mw=0.0, forecast_error_mw=3.0
+    )
+    outcome = page({"meter": _Meter(), "cp": program}, axis(hours), {"cp.forecast_mw": forecast}, {})
+    assert outcome["cp.expected_peaks"] == pytest.approx(peak_probability(pd.Series(forecast), 3.0).to_numpy())
+    with pytest.raises(ValidationError, match="together"):
+        CoincidentPeak(poi="poi", rule="ercot_4cp", rate_usd_per_kw_year=60.0, forecast_mw=1.0)
 
 
 def test_day_ahead_calls_use_nothing_after_the_day_itself() -> None:

@@ -16,6 +16,9 @@ from pydantic import Field
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, quantity
 
+GUMBEL_SCALE = float(np.sqrt(6.0) / np.pi)
+"""Scale of a Gumbel distribution per standard deviation."""
+
 
 class PeakRule(Declared):
     """When a load's share of the system peak is measured."""
@@ -96,6 +99,16 @@ def peak_weights(group: PeakGroup, rule: PeakRule, signal: Sequence[float], blen
     return list((1.0 - blend) * told + blend * capped_shares(even, expected))
 
 
+def forecast_signal(group: PeakGroup, forecast_mw: Sequence[float], error_mw: float) -> dict[int, float]:
+    """Relative likelihood by step that it holds the group's highest load, from a forecast and its standard deviation.
+
+    Independent forecast errors of Gumbel shape make it exactly ``exp(load / scale)``, scale = error * sqrt(6) / pi.
+    """
+    loads = {t: forecast_mw[t] for interval in group.intervals for t in interval}
+    highest, scale = max(loads.values()), error_mw * GUMBEL_SCALE
+    return {t: float(np.exp((load - highest) / scale)) for t, load in loads.items()}
+
+
 def capped_shares(likelihood: np.ndarray, expected: float) -> np.ndarray:
     """Scale likelihoods to sum to `expected` with no entry above one; what a cap cuts goes to the others."""
     shares = np.zeros_like(likelihood, dtype=float)
@@ -121,4 +134,13 @@ def peak_rules() -> dict[str, PeakRule]:
     return {name: PeakRule(**entry) for name, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
 
 
-__all__ = ["PeakGroup", "PeakRule", "capped_shares", "peak_groups", "peak_rules", "peak_weights"]
+__all__ = [
+    "GUMBEL_SCALE",
+    "PeakGroup",
+    "PeakRule",
+    "capped_shares",
+    "forecast_signal",
+    "peak_groups",
+    "peak_rules",
+    "peak_weights",
+]

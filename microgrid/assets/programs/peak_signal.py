@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from microgrid.assets.programs.peak_rule import capped_shares
-
-GUMBEL_SCALE = np.sqrt(6.0) / np.pi
-"""Scale of a Gumbel distribution per standard deviation."""
+from microgrid.assets.programs.peak_rule import GUMBEL_SCALE, capped_shares
 
 
 def peak_probability(forecast_mw: pd.Series, error_mw: float, peaks: int = 1) -> pd.Series:
@@ -26,7 +23,7 @@ def peak_probability(forecast_mw: pd.Series, error_mw: float, peaks: int = 1) ->
     return pd.Series(capped_shares(weights, float(peaks)), index=forecast_mw.index, name="probability")
 
 
-def day_ahead_calls(  # noqa: PLR0913 - one argument per term of the rule
+def day_ahead_calls(
     forecast_mw: pd.Series,
     load_mw: pd.Series,
     zone: str,

@@ -20,7 +20,11 @@ class SpinningReserve(Declared):
     to sustain its share for `duration_min`, an engine or a load must reach it within `response_min`.
     """
 
-    example: ClassVar[Mapping[str, object]] = {"kind": "spinning_reserve", "requirement_mw": 5.0, "providers": ["battery"]}
+    example: ClassVar[Mapping[str, object]] = {
+        "kind": "spinning_reserve",
+        "requirement_mw": 5.0,
+        "providers": ["battery"],
+    }
 
     kind: Literal["spinning_reserve"] = "spinning_reserve"
     requirement_mw: Profile = quantity("MW", "reserve held by all providers together", symbol="R_t", ge=0)

@@ -14,7 +14,7 @@ from microgrid.schema.quantity import Profile, quantity
 class WholesaleEnergy(Program):
     r"""Energy settled at the meter against a spot price.
 
-    With a fixed block of Q MW at strike K the campus pays ``K Q + spot (import - Q)``: what it does not use is sold back
+    With a fixed block of Q MW at strike K the campus pays ``K Q + spot (import - Q)``: what is not used is sold back
     at spot. The block shifts the bill by a constant and leaves the dispatch as it was, unless selling back costs a
     spread. Several meters or blocks are several programs.
     """
