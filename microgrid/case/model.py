@@ -68,6 +68,9 @@ class SolveOptions(Declared):
 
     gap: float = quantity("1", "relative gap to prove", default=1e-3, gt=0, lt=1)
     time_limit_s: float = quantity("s", "wall time after which an unproven solve ends", default=1800.0, gt=0)
+    secure: Literal["none", "n0", "n1"] = Field(
+        "none", description="network limits that the dispatch must keep: none, n0 (intact), n1 (after any single outage)"
+    )
 
 
 class CaseHeader(Declared):

@@ -32,6 +32,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     "--time-limit", type=click.FloatRange(0, min_open=True), help="Seconds after which an unproven solve ends."
 )
 @click.option("--solver", default="highs", show_default=True, help="highs, or any solver that Pyomo can reach.")
+@click.option(
+    "--secure", type=click.Choice(["none", "n0", "n1"]), help="Network limits that the dispatch keeps  [default: of the case, else none]"
+)
 @JSON
 @QUIET
 def solve(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -41,6 +44,7 @@ def solve(  # noqa: PLR0913, PLR0917 - one argument an option
     gap: float | None,
     time_limit: float | None,
     solver: str,
+    secure: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -57,7 +61,7 @@ def solve(  # noqa: PLR0913, PLR0917 - one argument an option
         loaded = load_case(case, overrides)
         options = loaded.header.solve
         settings = SolveSettings(gap or options.gap, time_limit or options.time_limit_s, solver)
-        solved = solve_case(loaded, settings=settings, progress=tell)
+        solved = solve_case(loaded, settings=settings, secure=secure, progress=tell)
         tell("write")
         folder = save(solved, out or Path("results") / loaded.name)
     show_summary(solved.summary, as_json=as_json)

@@ -19,6 +19,7 @@ from microgrid.dispatch.balance import CAMPUS
 from microgrid.dispatch.compile import Program, RowGroup
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.errors import Conflict, Infeasible
+from microgrid.formulation.connection import NetworkCut
 from microgrid.formulation.horizon import Horizon
 
 TOLERANCE_MW = 1e-4
@@ -35,13 +36,13 @@ class _Slacks:
     column_price: np.ndarray
 
 
-def explain(program: Program, horizon: Horizon) -> Infeasible:
-    """Return the error that tells why `program` has no point."""
+def explain(program: Program, horizon: Horizon, cuts: Sequence[NetworkCut] = ()) -> Infeasible:
+    """Return the error that tells why `program` has no point; `cuts` name what the network's rows protect."""
     relaxed = replace(program, integer=np.zeros_like(program.integer))
     balance = [group for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")]
     slacks = _elastic(relaxed, balance)
     if slacks is not None and np.abs(slacks.miss).max(initial=0.0) > TOLERANCE_MW:
-        return _shortage(relaxed, horizon, slacks)
+        return _shortage(relaxed, horizon, slacks, cuts)
     slacks = _elastic(relaxed, program.rows)
     if slacks is not None and np.abs(slacks.miss).max(initial=0.0) > TOLERANCE_MW:
         return _conflicting_rules(relaxed, horizon, slacks)
@@ -74,7 +75,7 @@ def _elastic(program: Program, groups: Sequence[RowGroup]) -> _Slacks | None:
     return _Slacks(rows, miss, np.array(solution.row_dual), np.array(solution.col_dual)[:width])
 
 
-def _shortage(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible:
+def _shortage(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]) -> Infeasible:
     """Positive miss: power is short; negative: power has nowhere to go."""
     steps = np.concatenate(
         [np.asarray(group.positions) for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")]
@@ -99,7 +100,27 @@ def _shortage(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible
     subset = irreducible_subset(program, [worst_step]) or irreducible_subset(program, day)
     if subset:
         message += f"; these contradict each other there: {', '.join(subset)}"
-    return Infeasible(message, [*conflicts, *_priced_limits(program, horizon, slacks)][:NAMED])
+    return Infeasible(message, [*conflicts, *_network_limits(program, horizon, slacks, cuts), *_priced_limits(program, horizon, slacks)][:NAMED])
+
+
+def _network_limits(
+    program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]
+) -> list[Conflict]:
+    """Elements of the network whose limits would shorten the shortage, most hours first."""
+    hit: dict[tuple[str, str, str], set[int]] = {}
+    for rows in program.rows:
+        if rows.name != f"{CAMPUS}.network_cut":
+            continue
+        for place in np.flatnonzero(np.abs(slacks.row_price[rows.span]) > 1e-6).tolist():
+            cut = cuts[place]
+            if cut.quantity != "loss":
+                hit.setdefault((cut.element, cut.quantity, cut.outage), set()).add(cut.step)
+    found = []
+    for (element, quantity, outage), steps in hit.items():
+        after = f" after {outage}" if outage else ""
+        hours = float(sum(horizon.hours[step] for step in steps))
+        found.append(Conflict(f"{quantity} limit of {element}{after}", 0.0, hours, horizon.label(min(steps)), "would have to give way"))
+    return sorted(found, key=lambda conflict: -conflict.hours)
 
 
 def _priced_limits(program: Program, horizon: Horizon, slacks: _Slacks) -> list[Conflict]:

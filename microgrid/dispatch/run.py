@@ -86,7 +86,7 @@ def dispatch(  # noqa: PLR0913 - the case's parts and the few ways to look at th
     built = time.perf_counter()
     program = compile_program(model)
     compiled = time.perf_counter()
-    solution = _solve(model, program, horizon, wanted, progress)
+    solution = _solve(model, program, horizon, wanted, progress, cuts)
     values = solution.program.values(solution.point)
     progress("audit")
     audited_from = time.perf_counter()
@@ -108,8 +108,13 @@ def dispatch(  # noqa: PLR0913 - the case's parts and the few ways to look at th
     return Dispatch(dataset, solution, checked, stages, duals)
 
 
-def _solve(
-    model: DispatchModel, program: Program, horizon: Horizon, settings: SolveSettings, progress: Callable[[str], None]
+def _solve(  # noqa: PLR0913, PLR0917 - the model in both forms, and how to solve it
+    model: DispatchModel,
+    program: Program,
+    horizon: Horizon,
+    settings: SolveSettings,
+    progress: Callable[[str], None],
+    cuts: Sequence[NetworkCut],
 ) -> Solution:
     try:
         if settings.solver == "highs":
@@ -118,7 +123,7 @@ def _solve(
         return solve_with(settings.solver, model, program, gap=settings.gap, time_limit_s=settings.time_limit_s)
     except InfeasibleProgram as none:
         progress("explain infeasibility")
-        raise explain(program, horizon) from none
+        raise explain(program, horizon, cuts) from none
 
 
 def _duals(solution: Solution) -> dict[str, np.ndarray]:

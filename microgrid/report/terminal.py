@@ -23,6 +23,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     _bill(summary["bill"], console)
     _proof(summary["proof"], console)
     _network(summary["network"], console)
+    _security(summary["security"], console)
     print_certificates(summary["certificates"], console)
 
 
@@ -180,6 +181,24 @@ def _network(network: Row | None, console: Console) -> None:
         table("", columns, lines, console)
     else:
         console.print("no limit broken\n")
+
+
+def _security(security: Row | None, console: Console) -> None:
+    if security is None:
+        return
+    columns = [("round", "right"), ("objective USD", "right"), ("limits broken", "right"), ("loss miss MW", "right"), ("rows", "right")]
+    lines = [
+        (str(place), usd(entry["objective_usd"]), usd(entry["violations"]), f"{entry['loss_miss_mw']:.3f}", usd(entry["rows"]))
+        for place, entry in enumerate(security["rounds"])
+    ]
+    table("Network in the dispatch", columns, lines, console)
+    console.print(f"limits and losses of the network cost {security['cost_of_network_usd']:,.0f} USD", highlight=False)
+    columns = [("element", "left"), ("limit", "left"), ("at", "left"), ("USD per % point", "right")]
+    lines = [
+        (item["element"], f"{item['quantity']} {item['outage']}".strip(), item["at"], f"{item['usd_per_percent']:,.2f}")
+        for item in security["shadow_prices"][:8]
+    ]
+    table("Dearest limits", columns, lines, console)
 
 
 def print_certificates(rows: Sequence[Row], console: Console) -> None:

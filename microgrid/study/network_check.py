@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from microgrid.formulation.connection import Connection
 from microgrid.network.attach import attach
 from microgrid.network.island import form_island
 from microgrid.network.load import load_network
-from microgrid.powerflow.controls import read_controls
+from microgrid.network.profiles import Profiles
+from microgrid.powerflow.controls import Controls, read_controls
+from microgrid.powerflow.extract import extract
+from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.reference import Comparison, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.violations import Violation, find_violations
@@ -30,12 +34,41 @@ Injections = dict[tuple[str, str], np.ndarray]
 
 @dataclass(frozen=True)
 class NetworkCheck:
-    """Every step in AC: the flows, what breaks a limit, and the certificates."""
+    """Every step in AC: the flows, what breaks a limit, and the certificates.
+
+    `net` is the network by itself, `attached` the same with all parts, `profiles` their powers, `controls` what regulated
+    it, `grid` its per-unit form.
+    """
 
     powerflow: xr.Dataset
     violations: tuple[Violation, ...]
     residuals: tuple[Residual, ...]
     net: Any
+    attached: Any
+    profiles: Profiles
+    controls: Controls
+    grid: Grid
+
+    @cached_property
+    def poi_branches(self) -> tuple[int, ...]:
+        """Branch rows of the lines between the source and the meter, whose to end is the meter; none in an island."""
+        net = self.attached
+        sources = set(net.ext_grid.bus[net.ext_grid.in_service.astype(bool)])
+        lines = net.line.index[net.line.from_bus.isin(sources) & net.line.in_service.astype(bool)]
+        return tuple(int(row) for line in lines for row in self.grid.branches.rows("line", int(line)))
+
+    @property
+    def poi_lines(self) -> tuple[tuple[str, int], ...]:
+        """The same branches as (table, index) of the net."""
+        return tuple((self.grid.branches.table[row], int(self.grid.branches.element[row])) for row in self.poi_branches)
+
+    def campus_losses_mw(self, case: Case, injections: Injections) -> np.ndarray:
+        """Losses behind the meter at every step: what enters at the meter plus all injections, shape (steps,)."""
+        given = sum(at_buses(case.connections(), injections).values())
+        if not self.poi_branches:
+            return self.powerflow["losses_mw"].to_numpy()
+        bought = -self.powerflow["p_to_mw"].to_numpy()[list(self.poi_branches)].sum(axis=0)
+        return np.asarray(bought + given)
 
     def write_network(self, path: Path) -> None:
         """Write the network without the parts, so that the result can be verified by itself."""
@@ -43,7 +76,12 @@ class NetworkCheck:
 
 
 def check_network(
-    case: Case, injections: Injections, net: Any = None, progress: Callable[[int, int], None] | None = None
+    case: Case,
+    injections: Injections,
+    net: Any = None,
+    *,
+    compare: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> NetworkCheck:
     """Attach the case's parts to its network and solve every step.
 
@@ -51,28 +89,35 @@ def check_network(
         case: a case that names a network.
         injections: MW by (part, bus); an empty bus means the part's own buses in their shares.
         net: the network; the case's own when None.
+        compare: whether pandapower re-solves the worst and some random steps as reference.
         progress: called with (steps done, all steps).
     """
     if net is None:
         net = load_network(resolve_network(case.header.network, case.folder))
     connections = case.connections()
     attached, profiles = attach(net, connections, at_buses(connections, injections))
-    controls = None
-    if not any(link.behaviour == "grid" for link in connections):
-        attached = form_island(attached)
-        controls = replace(read_controls(attached), distributed_slack=True)
+    island = not any(link.behaviour == "grid" for link in connections)
+    attached = form_island(attached) if island else attached
+    controls = replace(read_controls(attached), distributed_slack=island)
     flow = run_power_flow(attached, profiles, controls, case.horizon.times.tz_localize(None), progress=progress)
-    reference = compare_with_pandapower(attached, profiles, flow)
-    return NetworkCheck(flow, tuple(find_violations(attached, flow)), _certificates(flow, reference), net)
+    violations = tuple(find_violations(attached, flow))
+    residuals = _certificates(flow, compare_with_pandapower(attached, profiles, flow) if compare else None)
+    return NetworkCheck(flow, violations, residuals, net, attached, profiles, controls, extract(attached))
 
 
-def _certificates(flow: xr.Dataset, reference: Comparison) -> tuple[Residual, ...]:
+def certified(check: NetworkCheck) -> NetworkCheck:
+    """The check with pandapower's reference added."""
+    reference = compare_with_pandapower(check.attached, check.profiles, check.powerflow)
+    return replace(check, residuals=_certificates(check.powerflow, reference))
+
+
+def _certificates(flow: xr.Dataset, reference: Comparison | None) -> tuple[Residual, ...]:
     solved = flow.residual_pu.to_numpy()
+    own = Residual("power flow", float(np.nanmax(solved, initial=0.0)), KCL_TOLERANCE_PU, "pu", f"{solved.size} steps")
+    if reference is None:
+        return (own,)
     compared = f"{len(reference.steps)} worst and random steps re-solved by pandapower"
-    return (
-        Residual("power flow", float(np.nanmax(solved, initial=0.0)), KCL_TOLERANCE_PU, "pu", f"{solved.size} steps"),
-        Residual("pandapower", reference.max_vm_difference_pu, REFERENCE_TOLERANCE_PU, "pu", compared),
-    )
+    return own, Residual("pandapower", reference.max_vm_difference_pu, REFERENCE_TOLERANCE_PU, "pu", compared)
 
 
 def at_buses(connections: list[Connection], injections: Injections) -> Injections:
@@ -86,4 +131,4 @@ def at_buses(connections: list[Connection], injections: Injections) -> Injection
     return found
 
 
-__all__ = ["NetworkCheck", "at_buses", "check_network"]
+__all__ = ["NetworkCheck", "at_buses", "certified", "check_network"]

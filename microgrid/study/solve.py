@@ -17,11 +17,13 @@ from microgrid.case.source import dump
 from microgrid.dispatch.highs import version_text
 from microgrid.dispatch.reasons import binding_reasons
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
-from microgrid.errors import Residual
+from microgrid.errors import InvalidInput, Problem, Residual
 from microgrid.results import files
 from microgrid.study import summary
 from microgrid.study.billing import Billing, bill_tariffs
+from microgrid.study.cut_table import write_cuts
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.secure import Secured, solve_secure
 
 Progress = Callable[[str], None]
 
@@ -36,6 +38,7 @@ class SolvedCase:
     billing: Billing
     check: NetworkCheck | None
     summary: Mapping[str, Any]
+    secured: Secured | None = None
 
     @property
     def violated(self) -> bool:
@@ -43,34 +46,50 @@ class SolvedCase:
         return self.check is not None and bool(self.check.violations)
 
 
-def solve_case(case: Case, *, settings: SolveSettings | None = None, progress: Progress = lambda _: None) -> SolvedCase:
+def solve_case(
+    case: Case,
+    *,
+    settings: SolveSettings | None = None,
+    secure: str | None = None,
+    progress: Progress = lambda _: None,
+) -> SolvedCase:
     """Dispatch a case at least cost, bill it and check every step in AC.
+
+    `secure` (``none``, ``n0``, ``n1``; the case's own when None) asks for a dispatch that the network accepts.
 
     Raises:
         Infeasible, SolverLimit, AuditFailed: see `microgrid.dispatch.run.dispatch`.
+        InvalidInput: a secure dispatch is asked of a case without a network.
     """
     options = case.header.solve
     wanted = settings or SolveSettings(options.gap, options.time_limit_s)
-    found = dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
-    return finish(case, found, progress)
+    asked = secure or options.secure
+    if asked == "none":
+        found = dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
+        return finish(case, found, progress)
+    if not case.header.network:
+        raise InvalidInput(Problem("a secure dispatch needs a network", "name one under network:", "solve.secure", asked))
+    secured = solve_secure(case, wanted, progress)
+    return finish(case, secured.dispatch, progress, secured)
 
 
-def finish(case: Case, found: Dispatch, progress: Progress) -> SolvedCase:
+def finish(case: Case, found: Dispatch, progress: Progress, secured: Secured | None = None) -> SolvedCase:
     """Bill, check and summarise an audited dispatch."""
-    data = found.dataset.assign(
-        {
-            f"{name}.binding": xr.DataArray(reason, dims="time")
-            for name, reason in binding_reasons(found.solution).items()
-        }
-    )
+    reasons = {
+        f"{name}.binding": xr.DataArray(reason, dims="time")
+        for name, reason in binding_reasons(found.solution).items()
+    }
+    data = found.dataset.assign(reasons)
     progress("bill")
     billing = bill_tariffs(case, data)
-    check = None
-    if case.header.network:
+    check = secured.check if secured else None
+    if check is None and case.header.network:
         progress("AC power flow of every step")
         check = check_network(case, dict(found.injections))
     residuals = (*found.audit.residuals, *billing.residuals, *(check.residuals if check else ()))
-    return SolvedCase(case, found, data, billing, check, _summary(case, found, data, billing, check, residuals))
+    page = _summary(case, found, data, billing, check, residuals)
+    page["security"] = summary.security(secured, case.horizon) if secured else None
+    return SolvedCase(case, found, data, billing, check, page, secured)
 
 
 def _summary(  # noqa: PLR0913, PLR0917 - one argument a section
@@ -106,6 +125,8 @@ def save(solved: SolvedCase, folder: Path) -> Path:
         if solved.check is not None:
             files.write_dataset(solved.check.powerflow, draft / files.POWERFLOW)
             solved.check.write_network(draft / files.NETWORK)
+        if solved.secured is not None:
+            write_cuts(solved.secured.cuts, draft)
         solved.billing.table.to_csv(draft / files.BILL, index=False, lineterminator="\n")
         (draft / files.CASE).write_text(dump(case.resolved), encoding="utf-8")
         files.write_json(solved.summary, draft / files.SUMMARY)

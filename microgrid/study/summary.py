@@ -20,6 +20,7 @@ from microgrid.dispatch.solve import Solution, Stage
 from microgrid.errors import Residual
 from microgrid.formulation.horizon import Horizon
 from microgrid.results.dataset import COST, INJECTION
+from microgrid.study.secure import Secured, shadow_prices
 
 Row = dict[str, Any]
 CURTAILED_MW = 1e-3
@@ -184,6 +185,23 @@ def _extreme(array: xr.DataArray, element: str, pick: Any, horizon: Horizon) -> 
     }
 
 
+def security(secured: Secured, horizon: Horizon) -> Row:
+    """What the network cost: rounds, objective with and without it, losses, and the dearest limits."""
+    prices = shadow_prices(secured.dispatch, secured.cuts)
+    for row in prices:
+        row["at"] = horizon.label(row.pop("step"))
+    return {
+        "rounds": [
+            {"objective_usd": r.objective_usd, "violations": r.violations, "loss_miss_mw": r.loss_miss_mw, "rows": r.cuts}
+            for r in secured.rounds
+        ],
+        "objective_without_network_usd": secured.rounds[0].objective_usd,
+        "objective_usd": secured.rounds[-1].objective_usd,
+        "cost_of_network_usd": secured.cost_of_network_usd,
+        "shadow_prices": prices,
+    }
+
+
 def certificates(residuals: Iterable[Residual]) -> list[Row]:
     """Every check with its measured residual."""
     return [
@@ -234,4 +252,5 @@ __all__ = [
     "network",
     "peaks",
     "proof",
+    "security",
 ]

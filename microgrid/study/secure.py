@@ -1,0 +1,159 @@
+"""Close the loop between dispatch and network: violations become rows, losses enter the balance, until AC agrees.
+
+Round 0 knows no network. Every later round is solved with all rows so far; rows accumulate, because replacing them
+oscillates. The loop ends when no limit is broken and the losses of the dispatch are those of the AC power flow, or when a
+violation remains that no decision moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import acos, tan
+from typing import Any
+
+import numpy as np
+
+from microgrid.case.load import resolve_network
+from microgrid.case.model import Case
+from microgrid.dispatch.balance import CAMPUS
+from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
+from microgrid.formulation.connection import Connection, NetworkCut
+from microgrid.network.load import load_network
+from microgrid.powerflow.cuts import CutOptions, Decision, build_cuts, build_loss_cuts, intact_snapshot
+from microgrid.powerflow.judge import RowLimits
+from microgrid.powerflow.limits import normal_limits
+from microgrid.powerflow.outages import intact_network
+from microgrid.powerflow.settle import regulate
+from microgrid.powerflow.solve import Model
+from microgrid.study.network_check import NetworkCheck, at_buses, certified, check_network
+
+MOST_ROUNDS = 6
+LOSS_TOLERANCE_MW = 0.05
+BLOCK = 1024  # steps linearised together, to bound memory
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of the loop: objective, violations found in AC, largest miss of losses, rows so far."""
+
+    objective_usd: float
+    violations: int
+    loss_miss_mw: float
+    cuts: int
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A dispatch that the network accepts (or the best found), its check, its rows, and how it came about."""
+
+    dispatch: Dispatch
+    check: NetworkCheck
+    cuts: tuple[NetworkCut, ...]
+    rounds: tuple[Round, ...]
+
+    @property
+    def cost_of_network_usd(self) -> float:
+        """Objective with network limits and losses, less the objective without a network."""
+        return self.rounds[-1].objective_usd - self.rounds[0].objective_usd
+
+
+def solve_secure(case: Case, settings: SolveSettings, progress: Progress) -> Secured:
+    """Dispatch a case so that the intact network keeps its limits in AC, with losses in the balance.
+
+    Raises:
+        Infeasible: no dispatch keeps the limits; names elements, hours and MW.
+    """
+    net = load_network(resolve_network(case.header.network, case.folder))
+    found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress)
+    cuts: list[NetworkCut] = []
+    rounds: list[Round] = []
+    while True:
+        progress(f"AC power flow, round {len(rounds)}")
+        check = check_network(case, dict(found.injections), net, compare=False)
+        miss = loss_miss(case, found, check)
+        rounds.append(Round(found.solution.objective, len(check.violations), float(np.abs(miss).max()), len(cuts)))
+        wrong = np.abs(miss) > LOSS_TOLERANCE_MW
+        wrong[[violation.step for violation in check.violations]] = True
+        if not wrong.any() or len(rounds) > MOST_ROUNDS:
+            break
+        progress(f"network rows, round {len(rounds)}")
+        fresh = _fresh_cuts(case, found, check, np.flatnonzero(wrong))
+        if not fresh:
+            break
+        cuts.extend(fresh)
+        found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, cuts=cuts, progress=progress)
+    return Secured(found, certified(check), tuple(cuts), tuple(rounds))
+
+
+def loss_miss(case: Case, found: Dispatch, check: NetworkCheck) -> np.ndarray:
+    """Losses of the AC power flow less those the dispatch reckoned with, MW by step (NaN of unsolved steps as 0)."""
+    reckoned = found.dataset[f"{CAMPUS}.loss_mw"].to_numpy() if f"{CAMPUS}.loss_mw" in found.dataset else 0.0
+    return np.nan_to_num(check.campus_losses_mw(case, dict(found.injections)) - reckoned)
+
+
+def _fresh_cuts(case: Case, found: Dispatch, check: NetworkCheck, steps: np.ndarray) -> list[NetworkCut]:
+    """Rows of the intact network at the chosen steps: limits broken or near, and a tangent of the losses."""
+    system = regulate(check.attached, Model(check.grid), check.controls)
+    decisions = decisions_of(case.connections(), dict(found.injections), check)
+    limits = RowLimits.of(check.grid, normal_limits(check.attached, check.grid))
+    options = CutOptions(outside=check.poi_lines)
+    cuts: list[NetworkCut] = []
+    for begin in range(0, len(steps), BLOCK):
+        chosen = steps[begin : begin + BLOCK]
+        snapshot = intact_snapshot(intact_network(system, check.profiles, chosen), chosen)
+        cuts += build_cuts(snapshot, decisions, limits, options)
+        cuts += build_loss_cuts(snapshot, decisions, options)
+    return [scaled(cut) for cut in cuts]
+
+
+def scaled(cut: NetworkCut) -> NetworkCut:
+    """A voltage or current row in percent: sizes near one suit the LP, and its price reads as USD per percentage point."""
+    if cut.quantity == "loss":
+        return cut
+    coefficients = tuple((key, 100.0 * value) for key, value in cut.coefficients)
+    return replace(cut, coefficients=coefficients, bound=100.0 * cut.bound)
+
+
+def decisions_of(
+    connections: Sequence[Connection], injections: Mapping[tuple[str, str], np.ndarray], check: NetworkCheck
+) -> tuple[Decision, ...]:
+    """Injections that the dispatch decides, one a part and bus, with the reactive power that comes with them."""
+    powers = at_buses(list(connections), dict(injections))
+    bus_of = {str(name): int(index) for index, name in check.attached.bus.name.items()}
+    return tuple(
+        Decision(
+            link.part,
+            link.bus,
+            check.grid.row(bus_of[link.bus]),
+            powers[link.part, link.bus],
+            q_per_mw=0.0 if link.vm_pu is not None else _mvar_per_mw(link),
+        )
+        for link in connections
+        if link.behaviour != "grid"
+    )
+
+
+def _mvar_per_mw(link: Connection) -> float:
+    return tan(acos(link.power_factor)) * (-1.0 if link.leading else 1.0)
+
+
+def shadow_prices(found: Dispatch, cuts: Sequence[NetworkCut], limit: int = 200) -> list[dict[str, Any]]:
+    """Price of every binding network row by element and step, USD per percentage point, dearest first."""
+    duals = found.duals.get(f"{CAMPUS}.network_cut")
+    if duals is None:
+        return []
+    total: dict[tuple[str, str, str, int], float] = {}
+    for cut, dual in zip(cuts, np.abs(duals).tolist(), strict=True):
+        if dual > 1e-6 and cut.quantity != "loss":
+            key = (cut.element, cut.quantity, cut.outage, cut.step)
+            total[key] = total.get(key, 0.0) + dual
+    dearest = sorted(total.items(), key=lambda item: -item[1])[:limit]
+    return [
+        {"element": element, "quantity": quantity, "outage": outage, "step": step, "usd_per_percent": price}
+        for (element, quantity, outage, step), price in dearest
+    ]
+
+
+__all__ = ["Round", "Secured", "decisions_of", "loss_miss", "shadow_prices", "solve_secure"]
