@@ -21,7 +21,11 @@ SINGLE = ("line", "trafo", "trafo3w", "gen", "sgen", "storage")
 
 @dataclass(frozen=True)
 class Outage:
-    """Elements lost together, each as (pandapower table, index); a stated double outage simply lists two."""
+    """Elements lost together, each as (pandapower table, index); a stated double outage simply lists two.
+
+    A bus takes every branch that ends at it with it, as planning criteria count a bus-section fault (NERC TPL-001-5.1,
+    table 1, P2-2), and every bus joined to it by closed switches without impedance, since these are one bus row.
+    """
 
     label: str
     elements: tuple[tuple[str, int], ...]

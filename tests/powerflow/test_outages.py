@@ -43,10 +43,13 @@ def campus(ring_network: Any) -> Any:
 
 
 def taken_out(net: Any, outage: Outage) -> Any:
-    """pandapower net with the elements of an outage out of service."""
+    """pandapower net with the elements of an outage out of service; a bus takes its branches with it."""
     out = copy.deepcopy(net)
     for table, index in outage.elements:
         out[table].loc[index, "in_service"] = False
+        if table == "bus":
+            out.line.loc[(out.line.from_bus == index) | (out.line.to_bus == index), "in_service"] = False
+            out.trafo.loc[(out.trafo.hv_bus == index) | (out.trafo.lv_bus == index), "in_service"] = False
     return out
 
 
