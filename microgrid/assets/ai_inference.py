@@ -14,6 +14,7 @@ from microgrid.assets.room import Room
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
+from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Profile, quantity
 
 
@@ -227,7 +228,7 @@ def _within_load(block: Block, name: str, load: Sequence[Linear | float], moved:
         return moved[t] <= load[t]
 
 
-def _defer(  # noqa: PLR0913, PLR0917 - the class, its demand and the capacity that serves it
+def _defer(
     block: Block,
     name: str,
     entry: InferenceClass,
@@ -238,26 +239,12 @@ def _defer(  # noqa: PLR0913, PLR0917 - the class, its demand and the capacity t
     """Serve batch work within its delay: backlog between steps, never older than the delay."""
     horizon, hours, last = block.horizon, block.horizon.hours, block.horizon.count
     gain = entry.brownout.throughput_gain if entry.brownout else 1.0
-    served = block.variable(
-        "served_mw", horizon.steps, "MW", "batch work done", upper=[gain * mw for mw in capacity], of=name
-    )
-    reach = int(entry.defer_h * 60.0 / horizon.step_min + 1e-9)
-
-    def arrivals(t: int) -> list[int]:
-        """Steps whose work may still wait at the end of step `t`."""
-        if horizon.wraps:
-            return [(t - back) % last for back in range(min(reach, last))]
-        return list(range(max(0, t - reach + 1), t + 1)) if t < last - 1 else []
-
-    youngest = [sum(hours[k] * need[k] for k in arrivals(t)) for t in horizon.steps]
-    waiting = block.variable(
-        "backlog_mwh",
-        horizon.edges,
-        "MWh",
-        "batch work waiting",
-        upper=[_first(block, name, youngest), *youngest],
-        of=name,
-    )
+    most = [gain * mw for mw in capacity]
+    served = block.variable("served_mw", horizon.steps, "MW", "batch work done", upper=most, of=name)
+    waiting_at = [_may_wait(horizon, t, entry.defer_h) for t in horizon.steps]
+    youngest = [sum(hours[k] * need[k] for k in places) for places in waiting_at]
+    upper = [_first(block, name, youngest), *youngest]
+    waiting = block.variable("backlog_mwh", horizon.edges, "MWh", "batch work waiting", upper=upper, of=name)
 
     @block.constraint(horizon.steps, of=name)
     def backlog(t: int) -> Relation:
@@ -266,11 +253,10 @@ def _defer(  # noqa: PLR0913, PLR0917 - the class, its demand and the capacity t
 
     if entry.sheddable_share > 0:
 
-        @block.constraint(horizon.steps, of=name)
-        def in_time(t: int) -> Relation | None:
+        @block.constraint([t for t in horizon.steps if waiting_at[t]], of=name)
+        def in_time(t: int) -> Relation:
             r"""b_{t+1} \le \sum_{k = t-D+1}^{t} \Delta_k (q_{c,k} - s_{c,k})"""
-            places = arrivals(t)
-            return waiting[t + 1] <= total(hours[k] * accepted[k] for k in places) if places else None
+            return waiting[t + 1] <= total(hours[k] * accepted[k] for k in waiting_at[t])
 
     if horizon.wraps:
 
@@ -280,6 +266,14 @@ def _defer(  # noqa: PLR0913, PLR0917 - the class, its demand and the capacity t
             return waiting[last] == waiting[0]
 
     return served
+
+
+def _may_wait(horizon: Horizon, t: int, delay_h: float) -> list[int]:
+    """Steps whose work may still wait at the end of step `t`; none at the end of a window with fixed ends."""
+    reach = int(delay_h * 60.0 / horizon.step_min + 1e-9)
+    if horizon.wraps:
+        return [(t - back) % horizon.count for back in range(min(reach, horizon.count))]
+    return list(range(max(0, t - reach + 1), t + 1)) if t < horizon.count - 1 else []
 
 
 def _first(block: Block, name: str, youngest: Sequence[float]) -> float:

@@ -245,7 +245,7 @@ def _complete(block: Block, name: str, job: TrainingJob, windows: Sequence[Windo
     _charge_steps(block, name, job, windows, run)
 
 
-def _pay(  # noqa: PLR0913, PLR0917 - the job, what it owes and what is missing
+def _pay(
     block: Block, name: str, job: TrainingJob, owed: Sequence[float], missing: Sequence[Linear] | None, index: Index
 ) -> None:
     if job.value_usd_per_mwh:

@@ -87,6 +87,29 @@ class Ups(Asset):
             change = self.charge_efficiency * charge[t] - (1.0 / self.discharge_efficiency) * discharge[t]
             return energy[t + 1] == energy[t] + hours[t] * change
 
+        self._hold(block, load, energy, discharge)
+        self._close(block, energy, discharge)
+        block.injects(lambda t: discharge[t] - charge[t])
+        block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
+        block.headroom(
+            Headroom(
+                up=[load[t] - discharge[t] + charge[t] for t in steps],
+                down=[power - charge[t] + discharge[t] for t in steps],
+                energy_up_mwh=[self.discharge_efficiency * (energy[t + 1] - per_mw * load[t]) for t in steps],
+                energy_down_mwh=[(1.0 / self.charge_efficiency) * (capacity - energy[t + 1]) for t in steps],
+            )
+        )
+
+    def _hold(
+        self,
+        block: Block,
+        load: Sequence[Linear] | Sequence[float],
+        energy: Sequence[Linear],
+        discharge: Sequence[Linear],
+    ) -> None:
+        """Keep the ride-through energy before and after every step, and discharge only into the load."""
+        steps, per_mw = block.horizon.steps, self.held_mwh(1.0)
+
         @block.constraint(steps)
         def hold_before(t: int) -> Relation:
             r"""e_t \ge m d_t / (60 \eta^{dis})"""
@@ -101,18 +124,6 @@ class Ups(Asset):
         def only_into_load(t: int) -> Relation:
             r"""p^{dis}_t \le d_t"""
             return discharge[t] <= load[t]
-
-        self._close(block, energy, discharge)
-        block.injects(lambda t: discharge[t] - charge[t])
-        block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
-        block.headroom(
-            Headroom(
-                up=[load[t] - discharge[t] + charge[t] for t in steps],
-                down=[power - charge[t] + discharge[t] for t in steps],
-                energy_up_mwh=[self.discharge_efficiency * (energy[t + 1] - per_mw * load[t]) for t in steps],
-                energy_down_mwh=[(1.0 / self.charge_efficiency) * (capacity - energy[t + 1]) for t in steps],
-            )
-        )
 
     def _close(self, block: Block, energy: Sequence[Linear], discharge: Sequence[Linear]) -> None:
         horizon, ends = block.horizon, Index("end", 1)
