@@ -155,7 +155,9 @@ class Tariff(Declared):
     export: Export | None = None
     supply: tuple[SupplyBlock, ...] = ()
     programs: tuple[Program, ...] = ()
-    escalation: Escalation | dict[str, float] | None = None
+    escalation: Escalation | dict[str, float] | None = Field(
+        None, union_mode="left_to_right", description="escalation rule, or real rates by component alone"
+    )
     history: dict[str, tuple[float, ...]] | Literal["first_year", "steady_state"] | None = Field(
         None, description="past peaks by determinant, kW, oldest first; or `first_year`, or `steady_state`"
     )

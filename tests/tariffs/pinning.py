@@ -13,7 +13,15 @@ from microgrid.tariffs.part import TariffPart
 from microgrid.tariffs.reading import MeterData
 
 
-def page_of(tariff: Tariff, load: MeterData, *, history: Any = None, **options: Any) -> LpBlock:
+def page_of(
+    tariff: Tariff,
+    load: MeterData,
+    *,
+    history: Any = None,
+    without_limits: bool = False,
+    carried: dict[str, float] | None = None,
+    **options: Any,
+) -> LpBlock:
     """The optimiser's page over the load, with limits just above what the load does."""
     largest = float(load.import_kw.max()) / 1000.0 * 1.05 + 1e-6
     signals = {"import_mw": load.import_kw / 1000.0, "export_mw": load.export_kw / 1000.0}
@@ -34,7 +42,9 @@ def page_of(tariff: Tariff, load: MeterData, *, history: Any = None, **options: 
         + 1e-6,
         **options,
     )
-    return pinned(part, load.times, int(load.step_min), signals, load.series)
+    if without_limits:
+        part = part.model_copy(update={"largest_import_mw": None, "largest_export_mw": None})
+    return pinned(part, load.times, int(load.step_min), signals, load.series, carried=carried)
 
 
 def power_factor(load: MeterData) -> float | None:

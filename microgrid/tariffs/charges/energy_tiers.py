@@ -107,7 +107,8 @@ def tier_terms(charge: Tiered, page: Page, power: Terms, weight: np.ndarray) -> 
     """Dollars by cycle of tiered energy.
 
     Prices of the periods met in a cycle must differ by the same amount in every tier (then sharing does not matter and
-    the difference is a plain energy price), or tiers must be counted `per_period`.
+    the difference is a plain energy price), or tiers must be counted `per_period`. Energy that an earlier window of the
+    same cycle has put into the tiers is carried, and its cost is part of the amount.
     """
     periods = page.axis.periods_or_all(charge.calendar)
     if charge.tier_alloc == "per_period":
@@ -132,14 +133,16 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
         if used.size:
             base[:, cycle] = by_step[:, used[0]]
             extra[used] = _difference(charge, by_step[:, used], base[:, cycle])
-    energy = [page.energy_mwh(power, weight, steps) for steps in page.steps_of]
+    labels = page.axis.cycles.labels
+    so_far = [page.block.carried(f"{name}.energy_mwh.{label}", 0.0) for label in labels]
+    energy = [used + page.energy_mwh(power, weight, steps) for used, steps in zip(so_far, page.steps_of, strict=True)]
     stairs = Stairs(
         name=name,
         quantity=energy,
         prices=base,
         tiers=tiers,
         slab=charge.tier_mode == "slab",
-        highest=_highest_energy(page, weight),
+        highest=_highest_energy(page, weight, np.array(so_far)),
         billing=charge.kw,
     )
     amounts = staircase(page, stairs)
@@ -164,12 +167,12 @@ def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndar
     return np.asarray(differences[0])
 
 
-def _highest_energy(page: Page, weight: np.ndarray) -> np.ndarray | None:
+def _highest_energy(page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:
     """Greatest energy of each cycle, MWh, where the import limit is known."""
     if page.largest_import_mw is None:
         return None
     hours = np.bincount(page.axis.cycles.of, weight, page.cycles.size) * page.axis.hours
-    return np.asarray(hours * page.largest_import_mw)
+    return np.asarray(so_far + hours * page.largest_import_mw)
 
 
 __all__ = ["Allocation", "Tiered", "allocate", "tier_terms"]
