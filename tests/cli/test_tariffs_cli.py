@@ -1,0 +1,290 @@
+"""`microgrid bill` and `microgrid tariff …`: what a user types, reads and is told when it is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from microgrid.case.metered_load import MeterStatement, read_metered_load
+from microgrid.cli.main import main
+from microgrid.errors import InvalidInput
+from microgrid.tariffs.read import parse_tariff
+
+Run = Callable[..., tuple[int, str, str]]
+TARIFF = """\
+id: probe
+timezone: America/Chicago
+source: {doc: test, quality: primary}
+holidays: {calendar: US}
+calendars: {tou: {rules: [{days: weekday, hours: [[16, 21]], period: peak}], default: rest}}
+determinants:
+  pk: {kind: demand, window_min: 60}
+charges:
+  - {id: energy, kind: energy, calendar: tou, price: {peak: 0.10, rest: 0.05}}
+  - {id: demand, kind: demand, of: pk, price: 2.0}
+"""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def tariff(tmp_path: Path) -> Path:
+    path = tmp_path / "tariff.yaml"
+    path.write_text(TARIFF, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Path:
+    """A week in March across the clock change: 100 kW, and 300 kW in one hour of a weekday peak."""
+    times = pd.date_range("2025-03-08", "2025-03-15", freq="h", tz="America/Chicago", inclusive="left")
+    power = np.where(times == pd.Timestamp("2025-03-12T18:00", tz="America/Chicago"), 300.0, 100.0)
+    table = {
+        "interval_start": [moment.isoformat() for moment in times],
+        "load_kw": power,
+        "made_kw": 40.0,
+        "q_kvar": 75.0,
+    }
+    path = tmp_path / "load.csv"
+    pd.DataFrame(table).to_csv(path, index=False)
+    return path
+
+
+HOURS = 7 * 24 - 1
+ENERGY = 0.05 * 100.0 * (HOURS - 25) + 0.10 * 100.0 * 24 + 0.10 * 300.0
+DEMAND = 600.0
+
+
+def test_bill_prints_the_hand_computed_amounts(run: Run, tariff: Path, load: Path) -> None:
+    code, out, _ = run("bill", tariff, load, "--column", "load_kw")
+    assert code == 0
+    rows = {
+        line.split()[0]: line.split()[1] for line in out.splitlines() if line.startswith(("energy", "demand", "total"))
+    }
+    assert rows == {"energy": f"{ENERGY:,.2f}", "demand": "600.00", "total": f"{ENERGY + DEMAND:,.2f}"}
+    assert "2025-03" in out
+    assert "note: cycle 2025-03 is covered only in part" in out
+
+
+def test_bill_as_json_holds_every_amount_and_determinant(run: Run, tariff: Path, load: Path) -> None:
+    code, out, _ = run("bill", tariff, load, "--column", "load_kw", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["by_charge"] == pytest.approx({"energy": ENERGY, "demand": DEMAND})
+    assert record["total"] == pytest.approx(ENERGY + DEMAND)
+    assert record["determinants"] == {"pk": [300.0]}
+    assert record["cycles"] == ["2025-03"]
+
+
+def test_bill_writes_lines_and_a_picture(run: Run, tariff: Path, load: Path, tmp_path: Path) -> None:
+    lines, picture = tmp_path / "lines.csv", tmp_path / "bill.png"
+    code, out, _ = run("bill", tariff, load, "--column", "load_kw", "--csv", lines, "--picture", picture)
+    table = pd.read_csv(lines)
+    assert code == 0
+    assert table["amount"].sum() == pytest.approx(ENERGY + DEMAND)
+    assert set(table.loc[table.charge == "energy", "period"]) == {"peak", "rest"}
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert out.count("wrote ") == 2
+
+
+def test_lines_go_to_the_screen_alone(run: Run, tariff: Path, load: Path) -> None:
+    code, out, _ = run("bill", tariff, load, "--column", "load_kw", "--csv", "-")
+    assert code == 0
+    assert out.startswith("cycle,charge,")
+
+
+def test_generation_and_export_are_two_ways_to_state_the_same_meter(
+    run: Run, tariff: Path, load: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(load)
+    table["import_kw"], table["export_kw"] = table["load_kw"] - table["made_kw"], 0.0
+    table.to_csv(tmp_path / "both.csv", index=False)
+    _, behind, _ = run("bill", tariff, load, "--column", "load_kw", "--generation-column", "made_kw", "--json")
+    _, metered, _ = run(
+        "bill", tariff, tmp_path / "both.csv", "--column", "import_kw", "--export-column", "export_kw", "--json"
+    )
+    assert json.loads(behind)["by_charge"] == pytest.approx(json.loads(metered)["by_charge"])
+    code, _, err = run(
+        "bill", tariff, load, "--column", "load_kw", "--generation-column", "made_kw", "--export-column", "made_kw"
+    )
+    assert (code, "name the one that the file holds" in err) == (2, True)
+
+
+def test_reactive_power_gives_apparent_power(load: Path) -> None:
+    made = parse_tariff(TARIFF)
+    metered = read_metered_load(load, made, MeterStatement(column="load_kw", reactive_column="q_kvar"))
+    assert metered.data.kva is not None
+    assert metered.data.kva[0] == pytest.approx(125.0)
+    constant = read_metered_load(load, made, MeterStatement(column="load_kw", power_factor=0.8))
+    assert constant.data.kva == pytest.approx(metered.data.import_kw / 0.8)
+
+
+def test_stamps_without_offset_are_on_the_tariffs_clock(tmp_path: Path) -> None:
+    path = tmp_path / "local.csv"
+    path.write_text("time,load_kw\n2025-07-01 00:00,1\n2025-07-01 01:00,2\n", encoding="utf-8")
+    statement = MeterStatement.model_validate({"reading": {"stamp": "beginning"}})
+    metered = read_metered_load(path, parse_tariff(TARIFF), statement)
+    assert metered.data.times[0] == pd.Timestamp("2025-07-01T05:00Z")
+    assert metered.data.import_kw.tolist() == [1.0, 2.0]
+    naive = read_metered_load(path, parse_tariff(TARIFF.replace("America/Chicago", "naive")), statement)
+    assert naive.data.times[0] == pd.Timestamp("2025-07-01T00:00")
+
+
+def test_what_the_file_does_not_say_is_asked_for(run: Run, tariff: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bare.csv"
+    path.write_text("time,load\n2025-07-01T00:00Z,1\n2025-07-01T01:00Z,2\n", encoding="utf-8")
+    code, _, err = run("bill", tariff, path)
+    assert (code, "--stamp beginning or --stamp ending" in err) == (2, True)
+    code, _, err = run("bill", tariff, path, "--stamp", "beginning")
+    assert (code, "does not tell its unit" in err) == (2, True)
+    code, out, _ = run("bill", tariff, path, "--stamp", "ending", "--unit", "MW", "--json")
+    assert (code, json.loads(out)["determinants"]["pk"]) == (0, [2000.0])
+
+
+INDEXED = """\
+id: indexed
+timezone: America/Chicago
+source: {doc: test, quality: primary}
+series: {rt: {unit: $/MWh}}
+contract: {firm_kw: 50}
+determinants:
+  pk: {kind: demand, window_min: 60}
+  ratchet: {kind: max_of, of: [{ref: pk}, {ref: pk, pct: 0.8, lookback: 11}]}
+  firm: {kind: const, of: firm_kw}
+charges:
+  - {id: energy, kind: energy, series: rt}
+  - {id: demand, kind: demand, of: ratchet, price: 1.0}
+  - {id: firm, kind: demand, of: firm, price: 1.0}
+"""
+
+
+def test_series_contract_and_history_are_stated_by_the_user(run: Run, load: Path, tmp_path: Path) -> None:
+    path = tmp_path / "indexed.yaml"
+    path.write_text(INDEXED, encoding="utf-8")
+    table = pd.read_csv(load)[["interval_start"]].rename(columns={"interval_start": "time"})
+    table.assign(price=50.0).to_csv(tmp_path / "rt.csv", index=False)
+    given = ("bill", path, load, "--column", "load_kw", "--json")
+    code, _, err = run(*given, "--history", "first_year")
+    assert (code, "--series rt=FILE:COLUMN" in err) == (2, True)
+    series = ("--series", f"rt={tmp_path / 'rt.csv'}:price")
+    code, _, err = run(*given, *series)
+    assert (code, "past" in err or "history" in err) == (2, True)
+    code, out, _ = run(*given, *series, "--past", f"pk={','.join(['500'] * 11)}", "--contract", "firm_kw=70")
+    amounts = json.loads(out)["by_charge"]
+    assert code == 0
+    assert amounts == pytest.approx({"energy": 0.05 * (100.0 * HOURS + 200.0), "demand": 400.0, "firm": 70.0})
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--contract", "firm", "not of the form KEY=VALUE"),
+        ("--contract", "firm_kw=many", "is not a number"),
+        ("--contract", "film_kw=3", "film_kw"),
+        ("--series", "rt=prices.csv", "not of the form FILE:COLUMN"),
+        ("--series", "rtm=prices.csv:price", "did you mean rt?"),
+        ("--past", "pk=1,x", "is not a number"),
+    ],
+)
+def test_mistakes_in_statements_end_with_code_2(  # one mistake each
+    run: Run, load: Path, tmp_path: Path, option: str, value: str, told: str
+) -> None:
+    path = tmp_path / "indexed.yaml"
+    path.write_text(INDEXED, encoding="utf-8")
+    pd.read_csv(load)[["interval_start"]].rename(columns={"interval_start": "time"}).assign(price=50.0).to_csv(
+        tmp_path / "rt.csv", index=False
+    )
+    series = () if option == "--series" else ("--series", f"rt={tmp_path / 'rt.csv'}:price")
+    code, _, err = run("bill", path, load, "--column", "load_kw", *series, option, value)
+    assert code == 2
+    assert told in " ".join(err.replace("│", " ").split())
+
+
+def test_doubtful_shipped_prices_need_the_users_word(run: Run, load: Path) -> None:
+    given = ("bill", "oncor-transmission-2026", load, "--column", "load_kw", "--allow-other-year")
+    code, _, err = run(*given)
+    assert (code, "--allow-secondary" in err) == (2, True)
+    code, out, _ = run(*given, "--allow-secondary", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["by_charge"]["tcrf"] == pytest.approx(54000 * 6.260839)
+    assert any("not all read at the source" in note for note in record["notes"])
+
+
+def test_check_tells_draws_and_warns(run: Run, tariff: Path, tmp_path: Path) -> None:
+    code, out, _ = run("tariff", "check", tariff, "--picture", tmp_path / "tou.png")
+    assert code == 0
+    assert "- energy: peak $0.1, rest $0.05 a kWh" in out
+    assert "calendar tou (weekday above weekend)" in out
+    assert "no warnings" in out
+    assert (tmp_path / "tou.png").is_file()
+    gap = tmp_path / "unused.yaml"
+    gap.write_text(
+        TARIFF.replace("{id: demand, kind: demand, of: pk, price: 2.0}", "{id: fixed, kind: fixed, amount: 5}"),
+        encoding="utf-8",
+    )
+    code, out, _ = run("tariff", "check", gap)
+    assert (code, "warning: determinant pk bills nothing" in out) == (0, True)
+
+
+def test_check_reports_every_problem_with_its_place(run: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(TARIFF.replace("of: pk,", "of: pq,").replace("peak: 0.10", "pique: 0.10"), encoding="utf-8")
+    code, _, err = run("tariff", "check", broken)
+    assert code == 2
+    assert f"{broken}:9:" in err
+    assert f"{broken}:10:" in err
+
+
+def test_list_names_every_shipped_tariff_with_its_doubts(run: Run) -> None:
+    code, out, _ = run("tariff", "list")
+    assert code == 0
+    assert len(out.splitlines()) >= 20
+    assert any(line.startswith("oncor-transmission-2026") and "[secondary]" in line for line in out.splitlines())
+
+
+def test_urdb_goes_out_and_comes_back_with_its_losses_named(run: Run, load: Path, tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    code, _, err = run("tariff", "export", "urdb", "smud-ci-tod4-2025", "--out", record)
+    assert code == 0
+    assert "warning: not held: time zone America/Los_Angeles" in err
+    back = tmp_path / "back.yaml"
+    code, _, err = run("tariff", "import", "urdb", record, "--zone", "America/Chicago", "--out", back)
+    assert code == 0
+    assert "URDB holds no holidays" in err
+    assert YAML(typ="safe").load(back.read_text())["timezone"] == "America/Chicago"
+    code, out, _ = run(
+        "bill", back, load, "--column", "load_kw", "--history", "first_year", "--allow-other-year", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["total"] > 0
+
+
+def test_a_file_that_is_no_urdb_record_is_refused(run: Run, load: Path) -> None:
+    code, _, err = run("tariff", "import", "urdb", load)
+    assert (code, "not a JSON file" in err) == (2, True)
+
+
+def test_columns_of_unlike_length_cannot_be_billed_together(tmp_path: Path) -> None:
+    path = tmp_path / "blank.csv"
+    path.write_text(
+        "time_utc,load_kw,made_kw\n2025-07-01T00:00Z,1,\n2025-07-01T01:00Z,2,1\n2025-07-01T02:00Z,2,1\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(InvalidInput, match="do not cover the same intervals"):
+        read_metered_load(path, parse_tariff(TARIFF), MeterStatement(column="load_kw", generation_column="made_kw"))
