@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,11 +11,10 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, total
+from microgrid.formulation.algebra import Linear, number, total
 from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, Series, quantity
-from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
 from microgrid.tariffs.charges.band import hold_levels
 from microgrid.tariffs.credit_bank import write_credits
@@ -88,7 +86,10 @@ class TariffUse(TariffOptions):
             if self.tariff is not None
             else find_tariff(str(self.use), folder=folder, allow_secondary=self.allow_secondary)
         )
-        found = found.adapted(series=self.series)
+        try:
+            found = found.adapted(self.contract, self.series)
+        except ValueError as unknown:
+            raise InvalidInput(Problem(str(unknown), "see `microgrid tariff check`", "contract, series")) from unknown
         options = {name: getattr(self, name) for name in TariffOptions.model_fields}
         return TariffPart(tariff=found, **options)
 
@@ -153,9 +154,9 @@ class TariffPart(TariffOptions):
             power=power,
             power_factor=self.power_factor,
             kva_facets=self.kva_facets,
-            largest_import_mw=self.largest_import_mw,
-            reach=cache(lambda: self._reach(axis, times, series, history)),
-            largest_export_mw=self.largest_export_mw,
+            largest_import_mw=self._limit(block, self.largest_import_mw, "import_limit_mw"),
+            reach=cache(lambda: self._reach(page, times)),
+            largest_export_mw=self._limit(block, self.largest_export_mw, "export_limit_mw"),
             export=self.priced.export,
         )
         page.energy_import, page.energy_export = priced_terms(page)
@@ -165,6 +166,13 @@ class TariffPart(TariffOptions):
         """Past peaks: those of the case, else those of the tariff; a horizon that wraps states a steady state."""
         history = self.history if self.history is not None else self.tariff.history
         return "steady_state" if history is None and horizon.wraps else history
+
+    def _limit(self, block: Block, stated: float | None, signal: str) -> float | None:
+        """Limit of the POI, MW: stated beside the tariff, or published by the POI as numbers; None if neither."""
+        name = f"{self.poi}.{signal}"
+        if stated is not None or name not in block.campus.signals:
+            return stated
+        return max(number(term) for term in block.signal(name))
 
     def _problems(self, block: Block) -> list[Problem]:
         problems = [] if self.allow_other_year else period_problems(self.tariff, block.horizon.local)
@@ -217,25 +225,16 @@ class TariffPart(TariffOptions):
             raise InvalidInput(missing)
         return given
 
-    def _reach(
-        self, axis: Axis, times: pd.DatetimeIndex, series: Mapping[str, np.ndarray], history: History | None
-    ) -> Reach:
+    def _reach(self, page: Page, times: pd.DatetimeIndex) -> Reach:
         """Determinants at no import and at the largest import: every one rises with the load."""
-        if self.largest_import_mw is None:
-            raise InvalidInput(
-                Problem(
-                    "a rule of the tariff must be bounded by the largest import",
-                    "state the POI's import limit",
-                    self.poi,
-                )
-            )
+        axis, largest = page.axis, page.limit_mw("a rule of the tariff that chooses between tiers or terms")
+        raw = {key: values / self.tariff.series[key].scale for key, values in page.series.items()}
         ends = []
-        for import_mw in (0.0, self.largest_import_mw):
+        for import_mw in (0.0, largest):
             flat = np.full(axis.count, import_mw * KILO)
-            raw = {key: values / self.tariff.series[key].scale for key, values in series.items()}
             kva = flat / (self.power_factor or 1.0)
             load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), flat, flat * 0.0, kva, kva, raw)
-            ends.append(read_meter(self.priced, load, history=history, axis=axis).determinants)
+            ends.append(read_meter(self.priced, load, history=page.history, axis=axis).determinants)
         return Reach(ends[0], ends[1])
 
     def _charge(self, page: Page) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from microgrid.schema.quantity import Declared
 
@@ -19,6 +19,8 @@ BY_MONTH = "by_month"
 
 Price = float | dict[str, float | tuple[float, ...]]
 """Money a unit: a number, ``{period: number or twelve}``, or ``{by_month: twelve}``."""
+
+_OPEN = (float("inf"), "inf", ".inf")
 
 Limit = Annotated[float, Field(ge=0, allow_inf_nan=True)]
 
@@ -31,12 +33,22 @@ class Bound(Declared):
     kwh_per_day: Limit | None = Field(None, description="energy for each day of the billing cycle, kWh/day")
     kw: Limit | None = Field(None, description="demand, kW")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _infinite_is_open(cls, limits: object) -> object:
+        return {k: v for k, v in limits.items() if v not in _OPEN} if isinstance(limits, dict) else limits
+
 
 class Tier(Declared):
     """One block of a tiered price, counted from the bottom (limits are cumulative)."""
 
     upto: Limit | Bound = Field(description="where the tier ends, counted from zero; `.inf` or {} for the last")
     price: Price = Field(description="money for each unit inside the tier")
+
+    @field_validator("upto", mode="before")
+    @classmethod
+    def _infinite_is_open(cls, upto: object) -> object:
+        return {} if isinstance(upto, (float, str)) and upto in _OPEN else upto
 
     @property
     def bound(self) -> Bound:

@@ -124,6 +124,9 @@ def test_binaries_ask_for_the_import_limit() -> None:
     tariff = Tariff.model_validate({"id": "t", **REWARDING["rising hours-use blocks"]})
     with pytest.raises(InvalidInput, match="largest import"):
         page_of(tariff, LOAD, without_limits=True)
+    stated = page_of(tariff, LOAD).program.solve()[0]
+    published = page_of(tariff, LOAD, without_limits=True, published_limit_mw=12.0).program.solve()[0]
+    assert published == pytest.approx(stated)
 
 
 def test_prices_that_mix_tier_and_period_are_refused_with_a_remedy() -> None:

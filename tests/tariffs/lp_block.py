@@ -223,8 +223,8 @@ def pinned(
     horizon = Horizon(start.tz_convert("UTC"), step_min, len(times), zone, wraps=wraps)
     campus = Campus()
     for name, values in signals.items():
-        terms = [Sum(value) for value in values.tolist()]
-        campus.signals[f"grid.{name}"] = Signal(f"grid.{name}", terms, "MW", "pinned")  # type: ignore[arg-type]
+        terms = values.tolist() if name.endswith("_limit_mw") else [Sum(value) for value in values.tolist()]
+        campus.signals[f"grid.{name}"] = Signal(f"grid.{name}", terms, "MW", "pinned")
     inputs = {f"tariff.series.{key}": values for key, values in (series or {}).items()}
     block = LpBlock("tariff", part, horizon, inputs, campus, carried)
     block.program = Program()

@@ -19,6 +19,7 @@ def page_of(
     *,
     history: Any = None,
     without_limits: bool = False,
+    published_limit_mw: float | None = None,
     carried: dict[str, float] | None = None,
     **options: Any,
 ) -> LpBlock:
@@ -42,6 +43,8 @@ def page_of(
         + 1e-6,
         **options,
     )
+    if published_limit_mw is not None:
+        signals["import_limit_mw"] = np.full(len(load.times), published_limit_mw)
     if without_limits:
         part = part.model_copy(update={"largest_import_mw": None, "largest_export_mw": None})
     return pinned(part, load.times, int(load.step_min), signals, load.series, carried=carried)

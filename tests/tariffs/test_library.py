@@ -114,3 +114,9 @@ def test_overlaps_are_warned_of_only_where_rules_cut_across() -> None:
     assert any("rules 1 (a) and 2 (b) overlap" in text for text in rules(([12, 18], "a"), ([16, 21], "b")))
     assert not any("overlap" in text for text in rules(([16, 18], "a"), ([12, 21], "b")))
     assert any("hidden" in text for text in rules(([12, 21], "a"), ([16, 18], "b")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_survives_json(name: str) -> None:
+    tariff = find_tariff(name, allow_secondary=True)
+    assert Tariff.model_validate_json(tariff.model_dump_json(exclude_unset=True)) == tariff
