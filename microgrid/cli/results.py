@@ -71,5 +71,95 @@ def verify(result: Path, as_json: bool) -> int:
     return 0 if all(residual.holds for residual in residuals) else 6
 
 
-COMMANDS = (show, plot, verify)
+@click.command()
+@click.argument("target")
+@OVERRIDE
+@JSON
+@QUIET
+def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> int:
+    """Solve every step of TARGET in AC again: a result folder, or a case (which is dispatched first).
+
+    Exit code 4 when a limit of the intact network is broken.
+    """
+    with display.progress(quiet=quiet or as_json) as tell:
+        tell("load")
+        from microgrid.study.recheck import network_of  # noqa: PLC0415
+        from microgrid.study.summary import certificates, network  # noqa: PLC0415
+
+        case, found = network_of(target, overrides, tell)
+    page = {
+        "network": network(found.powerflow, found.violations, case.horizon),
+        "certificates": certificates(found.residuals),
+    }
+    if as_json:
+        import json  # noqa: PLC0415
+
+        click.echo(json.dumps(page, indent=1))
+    else:
+        from microgrid.report.terminal import print_certificates, print_network  # noqa: PLC0415
+
+        console = display.console()
+        print_network(page["network"], console)  # type: ignore[arg-type]
+        print_certificates(page["certificates"], console)  # type: ignore[arg-type]
+    return 4 if found.violations else 0
+
+
+@click.command()
+@click.argument("target")
+@OVERRIDE
+@click.option("--bus", "buses", is_flag=True, help="Outages of buses as well.")
+@click.option(
+    "--double",
+    "doubles",
+    multiple=True,
+    metavar="A+B",
+    help="A stated double outage, e.g. --double 'trafo T1+line F1'.",
+)
+@click.option("--screen", is_flag=True, help="Screen by DC factors first; the recall is told.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the outage dataset as NetCDF.")
+@JSON
+@QUIET
+def contingency(  # noqa: PLR0913, PLR0917 - one argument an option
+    target: str,
+    overrides: tuple[str, ...],
+    buses: bool,
+    doubles: tuple[str, ...],
+    screen: bool,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Solve every outage at every step of TARGET: a result folder, or a case (which is dispatched first).
+
+    Every outage and step has exactly one status; the ledger adds up. Exit code 4 when an emergency limit is broken.
+    """
+    with display.progress(quiet=quiet or as_json) as tell:
+        tell("load")
+        from microgrid.study.outage_check import check_outages, named_outages  # noqa: PLC0415
+        from microgrid.study.recheck import network_of  # noqa: PLC0415
+        from microgrid.study.summary import outages  # noqa: PLC0415
+
+        case, found = network_of(target, overrides, tell)
+        tell("outages")
+        chosen = named_outages(found, buses=buses, doubles=doubles)
+        study = check_outages(
+            found, chosen, screen=screen, progress=lambda done, of: tell(f"outages {done:,} of {of:,}")
+        )
+        if out is not None:
+            from microgrid.results.files import write_dataset  # noqa: PLC0415
+
+            write_dataset(study.result, out)
+    page = outages(study, case.horizon)
+    if as_json:
+        import json  # noqa: PLC0415
+
+        click.echo(json.dumps(page, indent=1))
+    else:
+        from microgrid.report.terminal import print_outages  # noqa: PLC0415
+
+        print_outages(page, display.console())  # type: ignore[arg-type]
+    return 4 if study.broken.any() else 0
+
+
+COMMANDS = (show, plot, verify, check, contingency)
 __all__ = ["COMMANDS", "OVERRIDE", "QUIET"]

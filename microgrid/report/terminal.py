@@ -22,7 +22,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     _flexibility(summary["flexibility"], console)
     _bill(summary["bill"], console)
     _proof(summary["proof"], console)
-    _network(summary["network"], console)
+    print_network(summary["network"], console)
     _security(summary["security"], console)
     print_certificates(summary["certificates"], console)
 
@@ -156,7 +156,8 @@ def _proof(proof: Row, console: Console) -> None:
     )
 
 
-def _network(network: Row | None, console: Console) -> None:
+def print_network(network: Row | None, console: Console) -> None:
+    """Print worst voltage and loading and what breaks a limit."""
     if network is None:
         return
     console.print("[bold]AC power flow[/bold]")
@@ -186,19 +187,49 @@ def _network(network: Row | None, console: Console) -> None:
 def _security(security: Row | None, console: Console) -> None:
     if security is None:
         return
-    columns = [("round", "right"), ("objective USD", "right"), ("limits broken", "right"), ("loss miss MW", "right"), ("rows", "right")]
+    headings = ("round", "objective USD", "limits broken", "after outages", "loss miss MW", "MWh", "rows")
     lines = [
-        (str(place), usd(entry["objective_usd"]), usd(entry["violations"]), f"{entry['loss_miss_mw']:.3f}", usd(entry["rows"]))
+        (
+            str(place), usd(entry["objective_usd"]), usd(entry["violations"]), usd(entry["outage_violations"]),
+            f"{entry['loss_miss_mw']:.3f}", f"{entry['loss_miss_mwh']:,.1f}", usd(entry["rows"]),
+        )
         for place, entry in enumerate(security["rounds"])
-    ]
-    table("Network in the dispatch", columns, lines, console)
-    console.print(f"limits and losses of the network cost {security['cost_of_network_usd']:,.0f} USD", highlight=False)
+    ]  # fmt: skip
+    table("Network in the dispatch", [(heading, "right") for heading in headings], lines, console)
+    console.print(f"limits and losses of the network cost {usd(security['cost_of_network_usd'])} USD", highlight=False)
     columns = [("element", "left"), ("limit", "left"), ("at", "left"), ("USD per % point", "right")]
-    lines = [
-        (item["element"], f"{item['quantity']} {item['outage']}".strip(), item["at"], f"{item['usd_per_percent']:,.2f}")
+    prices = [
+        (item["element"], _limit(item), item["at"], f"{item['usd_per_percent']:,.2f}")
         for item in security["shadow_prices"][:8]
     ]
-    table("Dearest limits", columns, lines, console)
+    table("Dearest limits", columns, prices, console)
+    print_outages(security["outages"], console)
+
+
+def _limit(item: Row) -> str:
+    return f"{item['quantity']} after {item['outage']}" if item["outage"] else str(item["quantity"])
+
+
+def print_outages(outages: Row | None, console: Console) -> None:
+    """Print the ledger of an outage study and its worst cases."""
+    if outages is None:
+        return
+    ledger = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in outages["ledger"].items() if count)
+    console.print(f"[bold]Outages[/bold]\n{ledger}", highlight=False)
+    if outages["screening_recall"] is not None:
+        console.print(f"screened; recall on a solved sample {outages['screening_recall']:.1%}", highlight=False)
+    columns = [
+        ("outage", "left"), ("loading %", "right"), ("element", "left"), ("at", "left"), ("broken", "right"),
+        ("islanded", "right"), ("lost MW", "right"),
+    ]  # fmt: skip
+    lines = [
+        (
+            row["outage"], f"{row['loading_percent']:.1f}", row["element"], row["at"], usd(row["broken_steps"]),
+            usd(row["islanded_steps"]), f"{row['lost_mw']:.1f}",
+        )
+        for row in outages["worst"][:12]
+    ]  # fmt: skip
+    table("Worst outages, percent of the emergency rating", columns, lines, console)
 
 
 def print_certificates(rows: Sequence[Row], console: Console) -> None:
@@ -229,4 +260,4 @@ def _quiet(amount: float) -> str:
     return usd(amount) if amount >= 0.5 else ""
 
 
-__all__ = ["print_certificates", "print_summary", "table", "usd"]
+__all__ = ["print_certificates", "print_network", "print_outages", "print_summary", "table", "usd"]

@@ -26,30 +26,39 @@ from microgrid.powerflow.limits import normal_limits
 from microgrid.powerflow.outages import intact_network
 from microgrid.powerflow.settle import regulate
 from microgrid.powerflow.solve import Model
+from microgrid.study.outage_check import OutageCheck, check_outages, outage_rows
 from microgrid.study.network_check import NetworkCheck, at_buses, certified, check_network
 
 MOST_ROUNDS = 6
-LOSS_TOLERANCE_MW = 0.05
+LOSS_MISSED_MW = 0.05  # a step whose losses are missed by more gets another tangent
+LOSS_OF_POWER = 0.005
+LOSS_OF_ENERGY = 1e-4
 BLOCK = 1024  # steps linearised together, to bound memory
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Round:
-    """One round of the loop: objective, violations found in AC, largest miss of losses, rows so far."""
+    """One round of the loop: objective, limits broken intact and after outages, losses missed, rows so far."""
 
     objective_usd: float
     violations: int
+    outage_violations: int
     loss_miss_mw: float
+    loss_miss_mwh: float
     cuts: int
 
 
 @dataclass(frozen=True)
 class Secured:
-    """A dispatch that the network accepts (or the best found), its check, its rows, and how it came about."""
+    """A dispatch that the network accepts (or the best found), its check, its rows, and how it came about.
+
+    `outages` is None in mode n0.
+    """
 
     dispatch: Dispatch
     check: NetworkCheck
+    outages: OutageCheck | None
     cuts: tuple[NetworkCut, ...]
     rounds: tuple[Round, ...]
 
@@ -58,9 +67,16 @@ class Secured:
         """Objective with network limits and losses, less the objective without a network."""
         return self.rounds[-1].objective_usd - self.rounds[0].objective_usd
 
+    @property
+    def accepted(self) -> bool:
+        """True when no limit is broken, intact or (in mode n1) after any single outage."""
+        return self.rounds[-1].violations == 0 and self.rounds[-1].outage_violations == 0
 
-def solve_secure(case: Case, settings: SolveSettings, progress: Progress) -> Secured:
-    """Dispatch a case so that the intact network keeps its limits in AC, with losses in the balance.
+
+def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progress) -> Secured:
+    """Dispatch a case so that the network keeps its limits in AC, with losses in the balance.
+
+    `mode` is ``n0`` (intact network) or ``n1`` (after any single outage as well, within emergency limits).
 
     Raises:
         Infeasible: no dispatch keeps the limits; names elements, hours and MW.
@@ -72,19 +88,61 @@ def solve_secure(case: Case, settings: SolveSettings, progress: Progress) -> Sec
     while True:
         progress(f"AC power flow, round {len(rounds)}")
         check = check_network(case, dict(found.injections), net, compare=False)
-        miss = loss_miss(case, found, check)
-        rounds.append(Round(found.solution.objective, len(check.violations), float(np.abs(miss).max()), len(cuts)))
-        wrong = np.abs(miss) > LOSS_TOLERANCE_MW
-        wrong[[violation.step for violation in check.violations]] = True
-        if not wrong.any() or len(rounds) > MOST_ROUNDS:
+        outages = _outages(check, mode, len(rounds), progress)
+        miss = np.abs(loss_miss(case, found, check))
+        rounds.append(_round(case, found, check, outages, miss, len(cuts)))
+        if _accepted(case, rounds[-1], found) or len(rounds) > MOST_ROUNDS:
             break
         progress(f"network rows, round {len(rounds)}")
-        fresh = _fresh_cuts(case, found, check, np.flatnonzero(wrong))
+        fresh = _fresh_rows(case, found, check, outages, miss)
         if not fresh:
             break
         cuts.extend(fresh)
         found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, cuts=cuts, progress=progress)
-    return Secured(found, certified(check), tuple(cuts), tuple(rounds))
+    return Secured(found, certified(check), outages, tuple(cuts), tuple(rounds))
+
+
+def _outages(check: NetworkCheck, mode: str, place: int, progress: Progress) -> OutageCheck | None:
+    if mode != "n1":
+        return None
+    progress(f"single outages, round {place}")
+    return check_outages(check)
+
+
+def _round(  # noqa: PLR0913, PLR0917 - what one round found
+    case: Case, found: Dispatch, check: NetworkCheck, outages: OutageCheck | None, miss: np.ndarray, cuts: int
+) -> Round:
+    return Round(
+        found.solution.objective,
+        len(check.violations),
+        0 if outages is None else int(outages.broken.sum()),
+        float(miss.max()),
+        float(miss @ np.asarray(case.horizon.hours)),
+        cuts,
+    )
+
+
+def _accepted(case: Case, last: Round, found: Dispatch) -> bool:
+    """No limit broken, and losses agree: at every step to 0.5 % of the highest power, over the window to 0.01 %."""
+    drawn = sum(np.clip(-power, 0.0, None) for power in found.injections.values())
+    highest, energy = float(np.max(drawn)), float(np.asarray(drawn) @ np.asarray(case.horizon.hours))
+    limits_hold = last.violations == 0 and last.outage_violations == 0
+    return (
+        limits_hold and last.loss_miss_mw <= LOSS_OF_POWER * highest and last.loss_miss_mwh <= LOSS_OF_ENERGY * energy
+    )
+
+
+def _fresh_rows(
+    case: Case, found: Dispatch, check: NetworkCheck, outages: OutageCheck | None, miss: np.ndarray
+) -> list[NetworkCut]:
+    """Rows of all steps where a limit is broken or the losses are missed."""
+    wrong = miss > LOSS_MISSED_MW
+    wrong[[violation.step for violation in check.violations]] = True
+    decisions = decisions_of(case.connections(), dict(found.injections), check)
+    cuts = _intact_rows(check, decisions, np.flatnonzero(wrong))
+    if outages is not None:
+        cuts += outage_rows(check, outages, decisions)
+    return [scaled(cut) for cut in cuts]
 
 
 def loss_miss(case: Case, found: Dispatch, check: NetworkCheck) -> np.ndarray:
@@ -93,10 +151,9 @@ def loss_miss(case: Case, found: Dispatch, check: NetworkCheck) -> np.ndarray:
     return np.nan_to_num(check.campus_losses_mw(case, dict(found.injections)) - reckoned)
 
 
-def _fresh_cuts(case: Case, found: Dispatch, check: NetworkCheck, steps: np.ndarray) -> list[NetworkCut]:
+def _intact_rows(check: NetworkCheck, decisions: tuple[Decision, ...], steps: np.ndarray) -> list[NetworkCut]:
     """Rows of the intact network at the chosen steps: limits broken or near, and a tangent of the losses."""
     system = regulate(check.attached, Model(check.grid), check.controls)
-    decisions = decisions_of(case.connections(), dict(found.injections), check)
     limits = RowLimits.of(check.grid, normal_limits(check.attached, check.grid))
     options = CutOptions(outside=check.poi_lines)
     cuts: list[NetworkCut] = []
@@ -105,7 +162,7 @@ def _fresh_cuts(case: Case, found: Dispatch, check: NetworkCheck, steps: np.ndar
         snapshot = intact_snapshot(intact_network(system, check.profiles, chosen), chosen)
         cuts += build_cuts(snapshot, decisions, limits, options)
         cuts += build_loss_cuts(snapshot, decisions, options)
-    return [scaled(cut) for cut in cuts]
+    return cuts
 
 
 def scaled(cut: NetworkCut) -> NetworkCut:

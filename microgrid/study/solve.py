@@ -42,7 +42,9 @@ class SolvedCase:
 
     @property
     def violated(self) -> bool:
-        """True when the AC network breaks a limit at any step."""
+        """True when the AC network breaks a limit at any step, or (secure n1) after any outage."""
+        if self.secured is not None and not self.secured.accepted:
+            return True
         return self.check is not None and bool(self.check.violations)
 
 
@@ -68,16 +70,17 @@ def solve_case(
         found = dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
         return finish(case, found, progress)
     if not case.header.network:
-        raise InvalidInput(Problem("a secure dispatch needs a network", "name one under network:", "solve.secure", asked))
-    secured = solve_secure(case, wanted, progress)
+        raise InvalidInput(
+            Problem("a secure dispatch needs a network", "name one under network:", "solve.secure", asked)
+        )
+    secured = solve_secure(case, wanted, asked, progress)
     return finish(case, secured.dispatch, progress, secured)
 
 
 def finish(case: Case, found: Dispatch, progress: Progress, secured: Secured | None = None) -> SolvedCase:
     """Bill, check and summarise an audited dispatch."""
     reasons = {
-        f"{name}.binding": xr.DataArray(reason, dims="time")
-        for name, reason in binding_reasons(found.solution).items()
+        f"{name}.binding": xr.DataArray(reason, dims="time") for name, reason in binding_reasons(found.solution).items()
     }
     data = found.dataset.assign(reasons)
     progress("bill")

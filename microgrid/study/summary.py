@@ -20,6 +20,7 @@ from microgrid.dispatch.solve import Solution, Stage
 from microgrid.errors import Residual
 from microgrid.formulation.horizon import Horizon
 from microgrid.results.dataset import COST, INJECTION
+from microgrid.study.outage_check import OutageCheck, worst_outages
 from microgrid.study.secure import Secured, shadow_prices
 
 Row = dict[str, Any]
@@ -192,14 +193,32 @@ def security(secured: Secured, horizon: Horizon) -> Row:
         row["at"] = horizon.label(row.pop("step"))
     return {
         "rounds": [
-            {"objective_usd": r.objective_usd, "violations": r.violations, "loss_miss_mw": r.loss_miss_mw, "rows": r.cuts}
-            for r in secured.rounds
+            {
+                "objective_usd": entry.objective_usd,
+                "violations": entry.violations,
+                "outage_violations": entry.outage_violations,
+                "loss_miss_mw": entry.loss_miss_mw,
+                "loss_miss_mwh": entry.loss_miss_mwh,
+                "rows": entry.cuts,
+            }
+            for entry in secured.rounds
         ],
+        "outages": outages(secured.outages, horizon),
         "objective_without_network_usd": secured.rounds[0].objective_usd,
         "objective_usd": secured.rounds[-1].objective_usd,
         "cost_of_network_usd": secured.cost_of_network_usd,
         "shadow_prices": prices,
     }
+
+
+def outages(found: OutageCheck | None, horizon: Horizon) -> Row | None:
+    """Ledger of statuses and the worst outages."""
+    if found is None:
+        return None
+    worst = worst_outages(found)
+    for row in worst:
+        row["at"] = horizon.label(row.pop("step"))
+    return {"ledger": found.ledger, "screening_recall": found.result.attrs.get("screening_recall"), "worst": worst}
 
 
 def certificates(residuals: Iterable[Residual]) -> list[Row]:

@@ -1,0 +1,161 @@
+"""Single outages of a dispatch: every outage at every step, and the rows that keep them within emergency limits."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from microgrid.errors import InvalidInput, Problem
+from microgrid.formulation.connection import NetworkCut
+from microgrid.powerflow.actions import Actions
+from microgrid.powerflow.cuts import CutOptions, Decision, build_cuts, outage_snapshot
+from microgrid.powerflow.judge import RowLimits
+from microgrid.powerflow.limits import emergency_limits
+from microgrid.powerflow.outage_cases import Outage, double_outage, resolve_outages, single_outages
+from microgrid.powerflow.outage_columns import solve_outages
+from microgrid.powerflow.outages import OutageStatus, intact_network, run_outages
+from microgrid.powerflow.screening import Screening
+from microgrid.powerflow.settle import regulate
+from microgrid.powerflow.solve import Model
+from microgrid.study.network_check import NetworkCheck
+
+BLOCK = 512
+BROKEN = (int(OutageStatus.OVERLOAD), int(OutageStatus.VOLTAGE), int(OutageStatus.DIVERGENT))
+NEAR_LOADING = 0.97
+NEAR_MARGIN_PU = 0.003
+
+
+@dataclass(frozen=True)
+class OutageCheck:
+    """Every outage at every step; `result` is the dataset of `microgrid.powerflow.outages.run_outages`."""
+
+    result: xr.Dataset
+    outages: tuple[Outage, ...]
+
+    @property
+    def broken(self) -> np.ndarray:
+        """True where an outage breaks an emergency limit or has no solution, shape (outages, steps)."""
+        return np.isin(self.result["status"].to_numpy(), BROKEN)
+
+    @property
+    def ledger(self) -> dict[str, int]:
+        """Count of every status; the sum is outages times steps."""
+        return {
+            str(key).removeprefix("ledger_"): int(value)
+            for key, value in self.result.attrs.items()
+            if str(key).startswith("ledger_")
+        }
+
+
+def campus_outages(check: NetworkCheck) -> tuple[Outage, ...]:
+    """Single outages of lines, transformers and generation; the line that stands for the grid's impedance is none."""
+    beyond = set(check.poi_lines)
+    return tuple(outage for outage in single_outages(check.attached) if not beyond & set(outage.elements))
+
+
+def named_outages(check: NetworkCheck, *, buses: bool = False, doubles: Sequence[str] = ()) -> tuple[Outage, ...]:
+    """Single outages, with those of buses when asked, and stated doubles such as ``trafo T1+line F1``.
+
+    Raises:
+        InvalidInput: a double names an element that is no single outage.
+    """
+    singles = campus_outages(check)
+    if buses:
+        singles += tuple(outage for outage in single_outages(check.attached, ("bus",)) if not _at_source(check, outage))
+    known = {outage.label: outage for outage in singles}
+    problems, stated = [], []
+    for text in doubles:
+        names = [name.strip() for name in text.split("+")]
+        unknown = [name for name in names if name not in known]
+        if len(names) != 2 or unknown:
+            near = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
+            remedy = (
+                f"did you mean {near[0]}?"
+                if near
+                else "name two outages as `microgrid contingency` lists them, joined by +"
+            )
+            problems.append(Problem("not two known outages", remedy, "--double", text))
+        else:
+            stated.append(double_outage(known[names[0]], known[names[1]]))
+    if problems:
+        raise InvalidInput(problems)
+    return (*singles, *stated)
+
+
+def _at_source(check: NetworkCheck, outage: Outage) -> bool:
+    """True for outages that take the grid or the meter itself: the campus is then an island, another study."""
+    net = check.attached
+    ends = {int(net.line[end].at[index]) for _, index in check.poi_lines for end in ("from_bus", "to_bus")}
+    return any(index in ends for _, index in outage.elements)
+
+
+def check_outages(
+    check: NetworkCheck,
+    outages: tuple[Outage, ...] | None = None,
+    *,
+    screen: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> OutageCheck:
+    """Solve outages (all single ones when None) at every step; `screen` passes over what DC factors clear."""
+    chosen = campus_outages(check) if outages is None else outages
+    screening = Screening() if screen else None
+    result = run_outages(
+        check.attached, check.profiles, chosen, controls=check.controls, screening=screening, progress=progress
+    )
+    return OutageCheck(result, chosen)
+
+
+def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decision, ...]) -> list[NetworkCut]:
+    """Rows for every outage-step that breaks an emergency limit or comes near one."""
+    system = regulate(check.attached, Model(check.grid), check.controls)
+    cases = resolve_outages(check.grid, found.outages)
+    limits = RowLimits.of(check.grid, emergency_limits(check.attached, check.grid))
+    due = found.broken | _near(found.result)
+    steps = np.flatnonzero(due.any(axis=0))
+    cuts: list[NetworkCut] = []
+    for begin in range(0, len(steps), BLOCK):
+        chosen = steps[begin : begin + BLOCK]
+        intact = intact_network(system, check.profiles, chosen)
+        columns = solve_outages(intact, cases, np.nonzero(due[:, chosen]), limits, Actions())
+        cuts += build_cuts(outage_snapshot(intact, cases, columns, chosen), decisions, limits, CutOptions())
+    return cuts
+
+
+def _near(result: xr.Dataset) -> np.ndarray:
+    """Outage-steps within 3 % of an emergency rating or 0.003 pu of an emergency voltage: the next optimum goes there."""
+    loading = np.nan_to_num(result["loading"].to_numpy())
+    low, high = (np.nan_to_num(result[name].to_numpy(), nan=1.0) for name in ("low_margin_pu", "high_margin_pu"))
+    return np.asarray((loading > NEAR_LOADING) | (low < NEAR_MARGIN_PU) | (high < NEAR_MARGIN_PU))
+
+
+def worst_outages(found: OutageCheck, limit: int = 20) -> list[dict[str, Any]]:
+    """Outages by their highest loading, with the step and element, and what they disconnect."""
+    result = found.result
+    loading = np.nan_to_num(result["loading"].to_numpy())
+    order = np.argsort(-loading.max(axis=1))[:limit]
+    rows = []
+    for case in order.tolist():
+        step = int(loading[case].argmax())
+        branch = int(result["loading_branch"].to_numpy()[case, step])
+        status = result["status"].to_numpy()[case]
+        rows.append(
+            {
+                "outage": str(result["outage"].to_numpy()[case]),
+                "loading_percent": 100.0 * float(loading[case, step]),
+                "element": str(result["branch"].to_numpy()[branch]) if branch >= 0 else "",
+                "step": step,
+                "broken_steps": int(np.isin(status, BROKEN).sum()),
+                "islanded_steps": int((status == int(OutageStatus.ISLANDED)).sum()),
+                "lost_mw": float(np.nanmax(np.nan_to_num(result["lost_mw"].to_numpy()[case]))),
+                "buses_lost": str(result["buses_lost"].to_numpy()[case]),
+            }
+        )
+    return rows
+
+
+__all__ = ["OutageCheck", "campus_outages", "check_outages", "named_outages", "outage_rows", "worst_outages"]

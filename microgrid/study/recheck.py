@@ -1,0 +1,55 @@
+"""AC power flow of a stored result, or of a case that is dispatched first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandapower
+
+from microgrid.case.load import load_case
+from microgrid.case.model import Case
+from microgrid.dispatch.run import SolveSettings, dispatch
+from microgrid.errors import InvalidInput, Problem
+from microgrid.results.files import MANIFEST, NETWORK, open_results
+from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.verify import stored_audit, stored_case
+
+
+def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], None]) -> tuple[Case, NetworkCheck]:
+    """Case and AC check of a result folder (as stored) or of a case.
+
+    Raises:
+        InvalidInput: no network, or overrides on a result, which is what it is.
+    """
+    folder = Path(target)
+    if (folder / MANIFEST).is_file():
+        if overrides:
+            raise InvalidInput(
+                Problem("a result cannot be changed", "give the case instead", "--set", ", ".join(overrides))
+            )
+        results = open_results(folder)
+        case = stored_case(results)
+        injections = dict(stored_audit(results, case).injections)
+        if not (folder / NETWORK).is_file():
+            raise InvalidInput(_no_network(target))
+        net = pandapower.from_json(str(folder / NETWORK))
+    else:
+        case = load_case(target, overrides)
+        if not case.header.network:
+            raise InvalidInput(_no_network(target))
+        options = case.header.solve
+        settings = SolveSettings(options.gap, options.time_limit_s)
+        injections = dict(
+            dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress).injections
+        )
+        net = None
+    progress("AC power flow of every step")
+    return case, check_network(case, injections, net)
+
+
+def _no_network(target: str) -> Problem:
+    return Problem("the case names no network", "name one under network: and solve again", "network", target)
+
+
+__all__ = ["network_of"]
