@@ -60,6 +60,7 @@ class Page:
     largest_import_mw: float | None
     reach: Callable[[], Reach]
     largest_export_mw: float | None = None
+    share_tiers_freely: bool = False
     export: Export | None = None
     energy_import: Terms = ()
     energy_export: Terms = ()

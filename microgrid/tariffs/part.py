@@ -58,6 +58,11 @@ class TariffOptions(Declared):
     usd_per_currency: float | None = quantity(
         "USD/1", "exchange rate of a tariff that is not in USD", default=None, gt=0
     )
+    share_tiers_freely: bool = Field(
+        default=False,
+        description="let the optimiser share tiers among TOU periods where the tariff's own sharing cannot be stated; "
+        "understates the cost, and the residual against the bill shows by how much",
+    )
     allow_other_year: bool = Field(default=False, description="accept prices that were not in force in the case's year")
 
 
@@ -154,6 +159,7 @@ class TariffPart(TariffOptions):
             power=power,
             power_factor=self.power_factor,
             kva_facets=self.kva_facets,
+            share_tiers_freely=self.share_tiers_freely,
             largest_import_mw=self._limit(block, self.largest_import_mw, "import_limit_mw"),
             reach=cache(lambda: self._reach(page, times)),
             largest_export_mw=self._limit(block, self.largest_export_mw, "export_limit_mw"),

@@ -109,6 +109,8 @@ def approximations(part: TariffPart, *, modelled_reactive: bool) -> tuple[str, .
     if modelled_reactive and _bills_apparent(part.tariff):
         size = 1.0 - np.cos(np.pi / 4.0 / part.kva_facets)
         listed.append(f"kVA by {part.kva_facets} tangents: apparent power up to {size:.3%} low")
+    if part.share_tiers_freely and any(getattr(charge, "tiers", None) for charge in part.tariff.charges):
+        listed.append("tiers shared freely among TOU periods: the residual is what that understates")
     if part.tariff.billing.rounding != "none":
         listed.append(f"rounding `{part.tariff.billing.rounding}`: up to half a cent a line")
     return tuple(listed)

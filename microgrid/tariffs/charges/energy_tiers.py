@@ -9,11 +9,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear
+from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.tariffs.axis import Axis, Periods
 from microgrid.tariffs.charges.staircase import Stairs, staircase
 from microgrid.tariffs.ledger import Ledger
-from microgrid.tariffs.page import Page, Terms
+from microgrid.tariffs.page import KILO, Page, Terms
 from microgrid.tariffs.prices import Tier, fill, price_table, reach, tier_ends
 
 
@@ -126,6 +126,8 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
     tiers = charge.tiers or ()
     tables = np.array([price_table(tier.price, periods.names) for tier in tiers])
     by_step = tables[:, axis.month_of, periods.of]
+    if page.share_tiers_freely and not _is_separable(by_step, page, weight):
+        return _shared_freely(charge, page, power, weight, by_step)
     base = np.zeros((len(tiers), page.cycles.size))
     extra = np.zeros(axis.count)
     for cycle, steps in enumerate(page.steps_of):
@@ -152,6 +154,54 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
     return [amount + more for amount, more in zip(amounts, added, strict=True)]
 
 
+def _is_separable(by_step: np.ndarray, page: Page, weight: np.ndarray) -> bool:
+    used = [steps[weight[steps] != 0.0] for steps in page.steps_of]
+    return all(np.ptp(by_step[:, steps] - by_step[:, steps[:1]], axis=0).max(initial=0.0) <= 1e-12 for steps in used)
+
+
+def _shared_freely(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, by_step: np.ndarray) -> list[Linear]:
+    r"""Tiers filled by the optimiser's own choice of period: a lower bound of the bill, and an LP.
+
+    ``sum_k e_{c,k,q} = E_{c,q}`` for each price cell q, ``sum_q e_{c,k,q} \le width_k``. Prices must rise in every
+    period, or the cheap last tier would fill first.
+    """
+    if (np.diff(by_step, axis=0) < 0.0).any() or charge.kw is not None or charge.tier_mode == "slab":
+        raise InvalidInput(
+            Problem(
+                "only rising kWh tiers can be shared freely", "count tiers `per_period`", f"charges.{charge.id}.tiers"
+            )
+        )
+    ends = tier_ends(charge.tiers or (), page.axis.cycles.days, None) / KILO
+    widths = np.diff(ends, axis=0, prepend=0.0)
+    sums: list[Linear] = []
+    for cycle, steps in enumerate(page.steps_of):
+        cells, cell_of = np.unique(by_step[:, steps], axis=1, return_inverse=True)
+        energy = [page.energy_mwh(power, weight, steps[cell_of == cell]) for cell in range(cells.shape[1])]
+        sums.append(_fill_cells(page, f"{charge.id}.{page.cycles.labels[cycle]}", energy, cells, widths[:, cycle]))
+    page.notes.append(f"tiers of `{charge.id}` are shared freely among TOU periods: a lower bound of the bill")
+    return sums
+
+
+def _fill_cells(page: Page, name: str, energy: list[Linear], prices: np.ndarray, widths: np.ndarray) -> Linear:
+    tiers, cells = prices.shape
+    places = page.indexed("cell", name, tiers * cells)
+    filled = page.block.variable("filled_mwh", places, "MWh", "energy in each tier and price cell", of=name)
+
+    @page.block.constraint(range(cells), of=name)
+    def all_in_tiers(q: int) -> Relation:
+        r"""\sum_k e_{k,q} = E_q"""
+        return total(filled[k * cells + q] for k in range(tiers)) == energy[q]
+
+    @page.block.constraint(range(tiers), of=name)
+    def tier_width(k: int) -> Relation | None:
+        r"""\sum_q e_{k,q} \le width_k"""
+        if np.isinf(widths[k]):
+            return None
+        return total(filled[k * cells + q] for q in range(cells)) <= float(widths[k])
+
+    return total(KILO * float(prices[k, q]) * filled[k * cells + q] for k in range(tiers) for q in range(cells))
+
+
 def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Price above the base tier price by step, which must be the same in every tier."""
     differences = prices - base[:, None]
@@ -160,7 +210,7 @@ def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndar
             Problem(
                 "tier prices of its periods differ by different amounts in different tiers, and tiers are shared "
                 f"{charge.tier_alloc}: the cost is a product of two unknowns",
-                "count tiers `per_period`, or state TOU differences as a charge of their own",
+                "count tiers `per_period`, state TOU differences as a charge of their own, or set `share_tiers_freely`",
                 f"charges.{charge.id}.tiers",
             )
         )

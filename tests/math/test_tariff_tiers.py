@@ -1,0 +1,114 @@
+"""Tiers: how they fill and are shared, by hand, and in the optimiser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tariffs"))
+from pinning import page_of, residual
+
+from microgrid.errors import InvalidInput
+from microgrid.tariffs.bill import bill
+from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.reading import MeterData
+
+TOU = {"E": {"rules": [{"hours": [[12, 24]], "period": "on"}], "default": "off"}}
+TIMES = pd.date_range("2025-05-30", periods=4, freq="12h")
+DAYS = MeterData(TIMES, 720, np.array([10.0, 30.0, 10.0, 0.0]), np.zeros(4))
+"""120 kWh off-peak, 360 on, 120 off, none on: all in May."""
+
+
+def _tariff(tiers: list[dict[str, Any]], **more: Any) -> Tariff:
+    charge = {"id": "e", "kind": "energy", "calendar": "E", "tiers": tiers, **more}
+    return Tariff.model_validate({"id": "t", "calendars": TOU, "charges": [charge]})
+
+
+MIXED = [
+    {"upto": {"kwh": 240}, "price": {"on": 0.2, "off": 0.1}},
+    {"upto": {}, "price": {"on": 0.5, "off": 0.3}},
+]
+
+
+@pytest.mark.parametrize(
+    ("alloc", "expected"),
+    [
+        # 600 kWh: 240 in the first tier, shared 360:240 between on and off
+        ("pro_rata", 0.4 * (0.2 * 360 + 0.1 * 240) + 0.6 * (0.5 * 360 + 0.3 * 240)),
+        # off 120, on 120 fill the first tier; then on 240 and off 120 in the second
+        ("chronological", 0.1 * 120 + 0.2 * 120 + 0.5 * 240 + 0.3 * 120),
+        # each period has 240 kWh of its own
+        ("per_period", 0.2 * 240 + 0.5 * 120 + 0.1 * 240),
+    ],
+)
+def test_three_ways_to_share(alloc: str, expected: float) -> None:
+    assert bill(_tariff(MIXED, tier_alloc=alloc), DAYS).total == pytest.approx(expected)
+
+
+def test_a_slab_prices_every_unit_at_the_tier_reached() -> None:
+    flat = [{"upto": {"kwh": 600}, "price": 0.1}, {"upto": {}, "price": 0.05}]
+    assert bill(_tariff(flat, tier_mode="slab"), DAYS).total == pytest.approx(60.0)
+    more = MeterData(TIMES, 720, DAYS.import_kw * 1.01, np.zeros(4))
+    assert bill(_tariff(flat, tier_mode="slab"), more).total == pytest.approx(606 * 0.05)
+
+
+def test_daily_tiers_scale_with_the_whole_cycle() -> None:
+    daily = [{"upto": {"kwh_per_day": 10}, "price": 0.1}, {"upto": {}, "price": 0.3}]
+    assert bill(_tariff(daily), DAYS).total == pytest.approx(0.1 * 310 + 0.3 * 290)
+
+
+def test_tier_lines_name_period_and_tier() -> None:
+    lines = bill(_tariff(MIXED, tier_alloc="chronological"), DAYS).lines
+    found = {(row.period, row.tier): row.quantity for row in lines.itertuples()}
+    assert found == {("off", 1): 120.0, ("on", 1): 120.0, ("off", 2): 120.0, ("on", 2): 240.0}
+
+
+LONG = pd.date_range("2025-05-10", periods=24 * 50, freq="60min")
+LOAD = MeterData(LONG, 60, np.random.default_rng(6).uniform(0, 5000, LONG.size), np.zeros(LONG.size))
+SEPARABLE = [
+    {"upto": {"kwh": 500_000}, "price": {"on": 0.15, "off": 0.10}},
+    {"upto": {"kwh": 900_000}, "price": {"on": 0.11, "off": 0.06}},
+    {"upto": {}, "price": {"on": 0.25, "off": 0.20}},
+]
+
+
+@pytest.mark.parametrize("alloc", ["pro_rata", "chronological", "per_period"])
+def test_separable_prices_are_exact_under_every_sharing(alloc: str) -> None:
+    cost, billed = residual(_tariff(SEPARABLE, tier_alloc=alloc), LOAD)
+    assert cost == pytest.approx(billed, abs=0.01)
+
+
+def test_tiers_by_month_of_a_demand_charge() -> None:
+    low = [{"upto": 2000, "price": 4.0}, {"upto": {}, "price": 9.0}]
+    high = [{"upto": 3000, "price": 9.0}, {"upto": {}, "price": 2.0}]
+    tariff = Tariff.model_validate(
+        {
+            "id": "t",
+            "determinants": {"pk": {"kind": "demand"}},
+            "charges": [{"id": "d", "kind": "demand", "of": "pk", "tiers": {"by_month": [low] * 5 + [high] * 7}}],
+        }
+    )
+    peaks = [LOAD.import_kw[LONG.month == month].max() for month in (5, 6)]
+    expected = 4.0 * 2000 + 9.0 * (peaks[0] - 2000) + 9.0 * 3000 + 2.0 * (peaks[1] - 3000)
+    cost, billed = residual(tariff, LOAD)
+    assert billed == pytest.approx(expected)
+    assert cost == pytest.approx(billed, abs=0.01)
+
+
+def test_free_sharing_is_a_named_lower_bound() -> None:
+    rising = [
+        {"upto": {"kwh": 500_000}, "price": {"on": 0.15, "off": 0.10}},
+        {"upto": {}, "price": {"on": 0.35, "off": 0.20}},
+    ]
+    tariff = _tariff(rising)
+    with pytest.raises(InvalidInput, match="share_tiers_freely"):
+        page_of(tariff, LOAD)
+    cost, billed = residual(tariff, LOAD, share_tiers_freely=True)
+    assert 0.8 * billed < cost < billed - 100.0
+    with pytest.raises(InvalidInput, match="only rising"):
+        page_of(_tariff([*rising[:1], {"upto": {}, "price": {"on": 0.1, "off": 0.08}}]), LOAD, share_tiers_freely=True)
