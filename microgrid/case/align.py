@@ -39,7 +39,7 @@ class Aligned:
     files: list[Path] = field(default_factory=list)
 
 
-def align_inputs(  # noqa: PLR0913, PLR0917 - the case's pieces and where problems go
+def align_inputs(
     source: Source,
     header: CaseHeader | None,
     parts: Mapping[str, Declared],
@@ -87,7 +87,7 @@ def _walk(value: Any, path: tuple[str, ...], unit: str, info: FieldInfo | None) 
             yield from _walk(entry, (*path, str(place)), unit, info)
 
 
-def _read(  # noqa: PLR0913, PLR0917 - one series, its place and where problems go
+def _read(  # noqa: PLR0917 - one series, its place and where problems go
     aligned: Aligned,
     source: Source,
     horizon: Horizon,
@@ -102,14 +102,20 @@ def _read(  # noqa: PLR0913, PLR0917 - one series, its place and where problems 
     try:
         values = read_series(reference.series, base=folder, horizon=horizon, unit=reference.unit)
     except InvalidInput as broken:
-        for problem in broken.problems:
-            problems.append(
-                problem if problem.line else source.problem(location, problem.rule, problem.remedy, problem.value)
-            )
+        problems.extend(_placed(source, location, reference.series, problem) for problem in broken.problems)
         return
     problems.extend(_out_of_limits(source, location, reference, values, horizon))
     aligned.inputs[key], aligned.units[key] = values, reference.unit
     aligned.files.append(folder / reference.series.file)
+
+
+def _placed(source: Source, location: tuple[str | int, ...], series: Series, problem: Problem) -> Problem:
+    """A problem of a row keeps its file and line; one of the declaration is placed at the field that makes it."""
+    if problem.line:
+        return problem
+    written = problem.field in series.model_fields_set
+    place = (*location, problem.field) if written else location
+    return source.problem(place, problem.rule, problem.remedy, problem.value)
 
 
 def _out_of_limits(
@@ -134,7 +140,7 @@ def _out_of_limits(
                 )  # fmt: skip
 
 
-def _prepare(  # noqa: PLR0913, PLR0917 - as above
+def _prepare(
     aligned: Aligned,
     source: Source,
     horizon: Horizon,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,12 +13,28 @@ from pydantic_core import ErrorDetails
 from microgrid.case.source import Location, Source
 from microgrid.errors import Problem
 
-_LIMITS = {
-    "greater_than": ("must be greater than {gt}", "gt"),
-    "greater_than_equal": ("must be at least {ge}", "ge"),
-    "less_than": ("must be less than {lt}", "lt"),
-    "less_than_equal": ("must be at most {le}", "le"),
+_RULES = {
+    "greater_than": "must be greater than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "string_type": "must be text",
+    "string_pattern_mismatch": "must match {pattern}",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a record of fields",
+    "model_type": "must be a record of fields",
+    "model_attributes_type": "must be a record of fields",
 }
+"""Pydantic's findings in the project's words."""
 
 
 def problems_of(error: ValidationError, source: Source, prefix: Location, model: type[BaseModel]) -> list[Problem]:
@@ -28,10 +45,13 @@ def problems_of(error: ValidationError, source: Source, prefix: Location, model:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Remedy for an unknown name."""
     choices = list(known)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"known: {', '.join(choices)}" if choices else ""
+    return near_name(name, choices) or (f"known: {', '.join(choices)}" if choices else "")
+
+
+def near_name(name: str, known: Iterable[str]) -> str:
+    """``did you mean …?``, or nothing when no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _main_branch(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -62,16 +82,33 @@ def _problem(entry: ErrorDetails, source: Source, prefix: Location, model: type[
         return source.problem(full, "unknown field", did_you_mean(str(location[-1]), known))
     if kind == "missing":
         return source.problem(full, "field is required", _unit_hint(model, location) or "add it")
-    if kind in _LIMITS:
-        text, _ = _LIMITS[kind]
-        return source.problem(full, text.format(**context), _unit_hint(model, location), value)
+    if kind in _RULES:
+        return source.problem(full, _RULES[kind].format(**context), _unit_hint(model, location), value)
     if kind in {"literal_error", "enum"}:
         expected = str(context.get("expected", ""))
-        known = [part.strip(" '\"") for part in expected.replace(" or ", ",").split(",")]
-        return source.problem(full, f"must be one of {expected}", did_you_mean(str(value), known), value)
+        remedy = near_name(str(value), _quoted(expected.replace(" or ", ","))) or _unit_hint(model, location)
+        return source.problem(full, f"must be one of {expected}", remedy, value)
+    if kind == "union_tag_invalid":
+        remedy = did_you_mean(str(context["tag"]), _quoted(str(context["expected_tags"])))
+        return source.problem((*full, str(context["discriminator"]).strip("'")), "unknown kind", remedy, context["tag"])
     if kind == "value_error":
-        return source.problem(full, str(context.get("error", entry["msg"])), "", value)
-    return source.problem(full, entry["msg"].lower(), _unit_hint(model, location), value)
+        return _broken_rule(str(context.get("error", entry["msg"])), source, prefix, location, model, value)
+    return source.problem(full, entry["msg"], _unit_hint(model, location), value)
+
+
+def _broken_rule(
+    rule: str, source: Source, prefix: Location, location: Location, model: type[BaseModel], value: object
+) -> Problem:
+    """A rule of the declaration itself; one about several fields is placed at the first of them that it names."""
+    if isinstance(value, Mapping):
+        named = next((word for word in re.findall(r"\w+", rule) if word in value), None)
+        if named is not None:
+            location, value = (*location, named), value[named]
+    return source.problem((*prefix, *location), rule, _unit_hint(model, location), value)
+
+
+def _quoted(names: str) -> list[str]:
+    return [part.strip(" '\"") for part in names.split(",")]
 
 
 def _is_branch(part: str | int) -> bool:
@@ -114,9 +151,9 @@ def _unit_hint(model: type[BaseModel], location: Sequence[str | int]) -> str:
             extra = field.json_schema_extra or {}
             unit = extra.get("unit", "") if isinstance(extra, dict) else ""
             meaning = field.description or ""
-            return f"{meaning}, in {unit}" if unit not in {"", "-"} else meaning
+            return f"{meaning}, in {unit}" if unit not in {"", "-", "1"} else meaning
         current = _record_in(field.annotation)
     return ""
 
 
-__all__ = ["did_you_mean", "problems_of"]
+__all__ = ["did_you_mean", "near_name", "problems_of"]

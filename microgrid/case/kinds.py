@@ -51,9 +51,10 @@ def plugin_classes(file: Path, problem_file: str) -> dict[str, type[Declared]]:
     sys.modules[name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as failure:
-        last = traceback.extract_tb(failure.__traceback__)[-1]
-        where = last.lineno or 0 if last.filename == str(file) else getattr(failure, "lineno", 0) or 0
+    except (Exception, SystemExit) as failure:
+        frames = traceback.extract_tb(failure.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == specification.origin]
+        where = (lines[-1] if lines else getattr(failure, "lineno", 0)) or 0
         raise InvalidInput(
             Problem(
                 f"plugin does not import: {type(failure).__name__}: {failure}",

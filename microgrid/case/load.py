@@ -96,11 +96,16 @@ def _classes(source: Source, folder: Path, problems: list[Problem]) -> dict[str,
     """Part classes by kind: built in, and from the case's plugins."""
     classes = dict(built_in())
     plugins = source.data.get("plugins") or []
-    for entry in plugins if isinstance(plugins, list) else []:
+    for place, entry in enumerate(plugins if isinstance(plugins, list) else []):
         try:
             classes.update(plugin_classes(folder / str(entry), source.file))
         except InvalidInput as broken:
-            problems.extend(broken.problems)
+            problems.extend(
+                problem
+                if problem.line
+                else source.problem(("plugins", place), problem.rule, problem.remedy, problem.value)
+                for problem in broken.problems
+            )
     return classes
 
 
@@ -145,7 +150,7 @@ def _name_is_free(
     return True
 
 
-def _part(  # noqa: PLR0913, PLR0917 - what is read, from where, with which classes
+def _part(
     source: Source,
     section: str,
     name: str,
@@ -174,10 +179,15 @@ def _part(  # noqa: PLR0913, PLR0917 - what is read, from where, with which clas
 
 def _check_meters(source: Source, parts: Mapping[str, Declared], problems: list[Problem]) -> None:
     """A tariff or program must name a meter that exists."""
-    meters = [name for name, part in parts.items() if isinstance(part, Poi)]
+    assets = source.data.get("assets")
+    written = assets.items() if isinstance(assets, dict) else ()
+    meters = [name for name, entry in written if isinstance(entry, dict) and entry.get("kind") == "poi"]
+    meters += [name for name, part in parts.items() if isinstance(part, Poi) and name not in meters]
     for section in ("programs", "tariffs"):
-        for name in source.data.get(section) or {}:
-            poi = getattr(parts.get(name), "poi", None)
+        entries = source.data.get(section) or {}
+        for name, entry in entries.items() if isinstance(entries, dict) else ():
+            stated = entry.get("poi") if isinstance(entry, dict) else None
+            poi = stated or getattr(parts.get(name), "poi", None)
             if isinstance(poi, str) and poi and poi not in meters:
                 remedy = did_you_mean(poi, meters) or "add an asset of kind poi"
                 problems.append(source.problem((section, name, "poi"), "no such point of interconnection", remedy, poi))

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.case.explain import near_name
 from microgrid.formulation.connection import Connection
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, quantity
@@ -36,29 +37,31 @@ class TimeWindow(Declared):
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError) as unknown:
-            raise ValueError(f"{zone!r} is not an IANA time zone") from unknown
+            near = near_name(zone, available_timezones())
+            raise ValueError(f"not an IANA time zone{f'; {near}' if near else ''}") from unknown
         return zone
 
     @model_validator(mode="after")
     def _steps_are_whole(self) -> Self:
-        span = self._instant(self.end) - self._instant(self.start)
+        span = self._instant("end") - self._instant("start")
         if span <= pd.Timedelta(0):
             raise ValueError(f"the window from {self.start} to {self.end} has no hours: end must lie after start")
         if span % pd.Timedelta(minutes=self.step_min):
             raise ValueError(f"the window is not a whole number of {self.step_min}-min steps")
         return self
 
-    def _instant(self, text: str) -> pd.Timestamp:
+    def _instant(self, field: Literal["start", "end"]) -> pd.Timestamp:
+        text = self.start if field == "start" else self.end
         try:
             stamp = pd.Timestamp(text)
             local = stamp.tz_localize(self.zone) if stamp.tzinfo is None else stamp
         except Exception as wrong:
-            raise ValueError(f"{text!r} is not a local date or time in {self.zone} ({wrong})") from wrong
+            raise ValueError(f"{field} {text!r} is not a local date or time in {self.zone} ({wrong})") from wrong
         return local.tz_convert("UTC")
 
     def horizon(self) -> Horizon:
         """Time axis of the window."""
-        start, end = self._instant(self.start), self._instant(self.end)
+        start, end = self._instant("start"), self._instant("end")
         count = int((end - start) / pd.Timedelta(minutes=self.step_min))
         return Horizon(start, self.step_min, count, self.zone, self.ends == "wrap")
 
@@ -69,7 +72,8 @@ class SolveOptions(Declared):
     gap: float = quantity("1", "relative gap to prove", default=1e-3, gt=0, lt=1)
     time_limit_s: float = quantity("s", "wall time after which an unproven solve ends", default=1800.0, gt=0)
     secure: Literal["none", "n0", "n1"] = Field(
-        "none", description="network limits that the dispatch must keep: none, n0 (intact), n1 (after any single outage)"
+        "none",
+        description="network limits that the dispatch must keep: none, n0 (intact), n1 (after any single outage)",
     )
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from microgrid.case.source import Source, plain
+from microgrid.case.source import Source, plain, reader
 from microgrid.errors import InvalidInput, Problem
 
 
@@ -30,7 +29,7 @@ def apply_overrides(source: Source, overrides: Iterable[str]) -> Source:
             )
             continue
         try:
-            _set(data, path.strip().split("."), plain(YAML(typ="rt").load(value)))
+            _set(data, path.strip().split("."), plain(reader().load(value)))
         except YAMLError:
             problems.append(Problem("value is not valid YAML", "quote it", f"--set {path}", value))
         except LookupError as wrong:

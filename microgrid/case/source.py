@@ -8,13 +8,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from microgrid.errors import InvalidInput, Problem
@@ -34,7 +33,7 @@ class Source:
     def problem(self, location: Sequence[str | int], rule: str, remedy: str = "", value: object = "") -> Problem:
         """Problem at a location such as ``("assets", "battery", "power_mw")``."""
         line, column = self.position(location)
-        shown = "" if isinstance(value, (Mapping, list, tuple)) else str(value)
+        shown = "" if isinstance(value, Mapping) else str(value)
         name = ".".join(str(part) for part in location)
         return Problem(rule, remedy, name, shown[:80], self.file, line, column)
 
@@ -44,7 +43,8 @@ class Source:
         found = (1, 1)
         for key in location:
             try:
-                if isinstance(node, CommentedMap) and key in node:
+                if isinstance(node, CommentedMap):
+                    key = _written(node, key)  # noqa: PLW2901 - a name such as 2 is a number in the file
                     line, column = node.lc.key(key)
                 elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
                     line, column = node.lc.item(key)
@@ -54,6 +54,31 @@ class Source:
                 break
             found, node = (line + 1, column + 1), node[key]
         return found
+
+
+def _written(node: CommentedMap, key: str | int) -> Any:
+    """Key of a mapping as the file has it; KeyError when it is not there."""
+    if key in node:
+        return key
+    written = [entry for entry in node if str(entry) == str(key)]
+    if not written:
+        raise KeyError(key)
+    return written[0]
+
+
+class _Texts(RoundTripConstructor):  # type: ignore[misc]
+    """Dates stay as written, so that a wrong one is told where it stands."""
+
+
+_Texts.add_constructor("tag:yaml.org,2002:timestamp", lambda made, node: str(made.construct_scalar(node)))
+
+
+def reader() -> YAML:
+    """YAML 1.2 that keeps positions and reads dates as text."""
+    yaml = YAML(typ="rt")
+    yaml.version = (1, 2)  # type: ignore[assignment]
+    yaml.Constructor = _Texts
+    return yaml
 
 
 def read_source(path: Path) -> Source:
@@ -82,10 +107,11 @@ def read_source(path: Path) -> Source:
 
 def parse_source(text: str, file: str) -> Source:
     """Parse YAML text; `file` is used in messages."""
-    yaml = YAML(typ="rt")
-    yaml.version = (1, 2)  # type: ignore[assignment]
     try:
-        tree = yaml.load(text)
+        tree = reader().load(text)
+        data = plain(tree)
+    except RecursionError as deep:
+        raise InvalidInput(Problem("not valid YAML: nested too deeply", "give the case file", file=file)) from deep
     except DuplicateKeyError as twice:
         mark = twice.problem_mark
         key = str(twice.problem).split('"')[1] if '"' in str(twice.problem) else ""
@@ -112,19 +138,19 @@ def parse_source(text: str, file: str) -> Source:
         raise InvalidInput(Problem("file is empty", "start from: microgrid new case NAME", file=file))
     if not isinstance(tree, CommentedMap):
         raise InvalidInput(
-            Problem("the top of the file must be a mapping of fields", "write `name: …` lines", file=file, line=1)
+            Problem(
+                "the top of the file must be a mapping of fields", "write `name: …` lines", file=file, line=1, column=1
+            )
         )
-    return Source(file, plain(tree), tree)
+    return Source(file, data, tree)
 
 
 def plain(node: Any) -> Any:
-    """Commented nodes as plain dicts, lists and scalars; dates become ISO text."""
+    """Commented nodes as plain dicts, lists and scalars."""
     if isinstance(node, Mapping):
         return {str(key): plain(value) for key, value in node.items()}
     if isinstance(node, list):
         return [plain(value) for value in node]
-    if isinstance(node, date):
-        return node.isoformat()
     if isinstance(node, bool):
         return bool(node)
     for kind in (int, float, str):
@@ -144,4 +170,4 @@ def dump(data: Mapping[str, Any]) -> str:
     return stream.getvalue()
 
 
-__all__ = ["LARGEST_BYTES", "Location", "Source", "dump", "parse_source", "plain", "read_source"]
+__all__ = ["LARGEST_BYTES", "Location", "Source", "dump", "parse_source", "plain", "read_source", "reader"]

@@ -8,6 +8,7 @@ told together, with the line of each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -79,9 +80,7 @@ def _by_stamps(series: Series, path: Path, column: Column, horizon: Horizon, zon
 
 
 @lru_cache(maxsize=32)
-def _time_axis(  # noqa: PLR0913, PLR0917 - what one reading of the stamps depends on
-    path: Path, time: str, zone: str, stamp: str, stated_zone: str, state: tuple[int, int]
-) -> Intervals:
+def _time_axis(path: Path, time: str, zone: str, stamp: str, stated_zone: str, state: tuple[int, int]) -> Intervals:
     """Intervals of a file's rows, read once for all its columns; `state` makes a rewritten file a new one."""
     del state
     stamped = read_column(path, time)
@@ -90,7 +89,7 @@ def _time_axis(  # noqa: PLR0913, PLR0917 - what one reading of the stamps depen
     if stated_zone and not stamps.local and not isinstance(stamped.entries.dtype, pd.DatetimeTZDtype):
         check_offsets(stamped.entries, stamps.times, zone)
     axis, disorder = intervals(stamps, zone, ending=stamp == "ending")
-    _raise(time, path, stamped, disorder)
+    _raise(time, path, stamped, [replace(row, value=str(stamped.entries.iloc[row.row])[:40]) for row in disorder])
     return axis
 
 

@@ -63,10 +63,10 @@ def conversion(given: str, wanted: str) -> Conversion:
         source, target = known[given], known[wanted]
         return Conversion(source.factor / target.factor, (source.offset - target.offset) / target.factor)
     if not known:
-        raise InvalidInput(Problem(f"unit must be {wanted}, the unit of the field", value=given))
+        raise InvalidInput(Problem(f"unit must be {wanted}, the unit of the field", "", "unit", given))
     close = [unit for unit in known if unit.casefold() == given.casefold()] or get_close_matches(given, known, n=1)
     remedy = f"did you mean {close[0]}?" if close else f"give one of {', '.join(known)}"
-    raise InvalidInput(Problem(f"unit cannot be converted to {wanted}", remedy, value=given))
+    raise InvalidInput(Problem(f"unit cannot be converted to {wanted}", remedy, "unit", given))
 
 
 def _kind_of(unit: str) -> dict[str, Conversion]:
