@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
+import numpy as np
+import pandas as pd
 from pydantic import Field, model_validator
 
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
-from microgrid.formulation.horizon import Index
+from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, quantity
 
 HOURS_PER_YEAR = 8766.0  # mean Gregorian year: yearly charges apply in proportion to the window
@@ -150,15 +152,35 @@ def _years_ahead(block: Block) -> list[float]:
     return left
 
 
-def revenue_usd_per_mw_year(
-    revenue_usd: Sequence[float], allotted_mw: Sequence[float], hours: Sequence[float]
-) -> float:
-    """Revenue of one use per MW allotted and year: ``sum(revenue) / sum(allotted * hours) * 8766``.
+def mix_table(
+    pool: str, results: Mapping[str, np.ndarray], costs: Mapping[str, np.ndarray], horizon: Horizon
+) -> pd.DataFrame:
+    """The mix that a pool settled on: one row a use with MW by month and revenue per MW and year.
 
-    All by step, shape (steps,); `revenue_usd` in dollars a step. Not a number where nothing was allotted.
+    `results` holds variables by full name, `costs` money by item (USD a position, revenue negative). Revenue is what
+    the use's own items bring together (hashing less restarts, tokens less penalties), before energy and conversion; per MW
+    allotted, not per MW drawn. Not a number where nothing was allotted.
     """
-    held = sum(mw * span for mw, span in zip(allotted_mw, hours, strict=True))
-    return sum(revenue_usd) / held * HOURS_PER_YEAR if held > 0 else float("nan")
+    month_hours = np.bincount(horizon.month_of, weights=horizon.hours, minlength=horizon.months.size)
+    rows = []
+    prefix, suffix = f"{pool}.", ".allotted_mw"
+    for name in sorted(results):
+        if not (name.startswith(prefix) and name.endswith(suffix)):
+            continue
+        use = name.removeprefix(prefix).removesuffix(suffix)
+        allotted = np.asarray(results[name], dtype=float)
+        revenue = -sum(float(np.sum(amounts)) for item, amounts in costs.items() if item.startswith(f"{use}."))
+        held = float(allotted @ month_hours)
+        rows.append(
+            {
+                "use": use,
+                **dict(zip(horizon.months.labels, allotted.tolist(), strict=True)),
+                "revenue_usd": revenue,
+                "revenue_usd_per_mw_year": revenue / held * HOURS_PER_YEAR if held > 0 else float("nan"),
+                "conversion_usd": float(np.sum(costs.get(f"{pool}.{use}.conversion", 0.0))),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
-__all__ = ["SharedCapacity", "Use", "revenue_usd_per_mw_year"]
+__all__ = ["SharedCapacity", "Use", "mix_table"]

@@ -13,7 +13,7 @@ from microgrid.assets.ai_training import AiTraining
 from microgrid.assets.backup_engines import BackupEngines
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.facility_load import FacilityLoad
-from microgrid.assets.shared_capacity import SharedCapacity, revenue_usd_per_mw_year
+from microgrid.assets.shared_capacity import SharedCapacity, mix_table
 from microgrid.assets.ups import Ups
 
 Bench = Callable[..., Any]
@@ -134,8 +134,19 @@ def test_cooling_and_space_limit_the_mix(campus: Bench) -> None:
     assert campus(parts, [50.0] * 24)["pool.train.allotted_mw"] == pytest.approx([3.0])
 
 
-def test_revenue_per_megawatt_is_by_allotment_and_year() -> None:
-    assert revenue_usd_per_mw_year([100.0, 50.0], [2.0, 1.0], [1.0, 1.0]) == pytest.approx(50.0 * 8766.0)
-    assert np.isnan(revenue_usd_per_mw_year([0.0], [0.0], [1.0]))
+def test_the_mix_is_told_with_revenue_per_megawatt_and_year(campus: Bench, axis: Bench) -> None:
+    outcome = campus(mix(100.0, train={"build_mw_per_month": 4.0}), [50.0] * 24)
+    costs = {item: np.array([amount]) for item, amount in outcome.money.items()}
+    table = mix_table("pool", outcome.results, costs, axis(24)).set_index("use")
+    assert table.loc["train", "2025-07"] == pytest.approx(4.0)
+    assert table.loc["mine", "2025-07"] == pytest.approx(6.0)
+    assert table.loc["train", "revenue_usd_per_mw_year"] == pytest.approx(200.0 * 8766.0)
+    assert table.loc["mine", "revenue_usd_per_mw_year"] == pytest.approx(100.0 * 8766.0)
+    assert table.loc["train", "conversion_usd"] == pytest.approx(400.0)
+    empty = mix_table("pool", {"pool.a.allotted_mw": np.zeros(1)}, {}, axis(24))
+    assert np.isnan(empty.loc[0, "revenue_usd_per_mw_year"])
+
+
+def test_a_pool_cannot_start_overfull() -> None:
     with pytest.raises(ValidationError, match="sum to 60"):
         SharedCapacity(feeder_mw=50.0, uses={"a": {"initial_mw": 60.0}})
