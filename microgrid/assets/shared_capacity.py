@@ -158,8 +158,8 @@ def mix_table(
     """The mix that a pool settled on: one row a use with MW by month and revenue per MW and year.
 
     `results` holds variables by full name, `costs` money by item (USD a position, revenue negative). Revenue is what
-    the use's own items bring together (hashing less restarts, tokens less penalties), before energy and conversion; per MW
-    allotted, not per MW drawn. Not a number where nothing was allotted.
+    the use's own items bring together (hashing less restarts, tokens less penalties), before energy and conversion;
+    per MW allotted, not per MW drawn. Not a number where nothing was allotted.
     """
     month_hours = np.bincount(horizon.month_of, weights=horizon.hours, minlength=horizon.months.size)
     rows = []
