@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -39,7 +40,20 @@ _RULES = {
 
 def problems_of(error: ValidationError, source: Source, prefix: Location, model: type[BaseModel]) -> list[Problem]:
     """All problems of one validation, located in `source` below `prefix`."""
-    return [_problem(entry, source, prefix, model) for entry in _main_branch(error.errors())]
+    return _merged(_problem(entry, source, prefix, model) for entry in _main_branch(error.errors()))
+
+
+def _merged(problems: Iterable[Problem]) -> list[Problem]:
+    """One problem for a field that may be of several kinds and is none of them: ``must be text or a list``."""
+    kept: list[Problem] = []
+    for problem in problems:
+        before = kept[-1] if kept else None
+        either = before and before.rule.startswith("must be ") and problem.rule.startswith("must be ")
+        if before and either and (before.field, before.value) == (problem.field, problem.value):
+            kept[-1] = replace(before, rule=f"{before.rule} or {problem.rule.removeprefix('must be ')}")
+        else:
+            kept.append(problem)
+    return kept
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -84,16 +98,22 @@ def _problem(entry: ErrorDetails, source: Source, prefix: Location, model: type[
         return source.problem(full, "field is required", _unit_hint(model, location) or "add it")
     if kind in _RULES:
         return source.problem(full, _RULES[kind].format(**context), _unit_hint(model, location), value)
-    if kind in {"literal_error", "enum"}:
-        expected = str(context.get("expected", ""))
-        remedy = near_name(str(value), _quoted(expected.replace(" or ", ","))) or _unit_hint(model, location)
-        return source.problem(full, f"must be one of {expected}", remedy, value)
-    if kind == "union_tag_invalid":
-        remedy = did_you_mean(str(context["tag"]), _quoted(str(context["expected_tags"])))
-        return source.problem((*full, str(context["discriminator"]).strip("'")), "unknown kind", remedy, context["tag"])
+    if kind in {"literal_error", "enum", "union_tag_invalid"}:
+        return _wrong_choice(entry, source, full, _unit_hint(model, location))
     if kind == "value_error":
         return _broken_rule(str(context.get("error", entry["msg"])), source, prefix, location, model, value)
     return source.problem(full, entry["msg"], _unit_hint(model, location), value)
+
+
+def _wrong_choice(entry: ErrorDetails, source: Source, full: Location, hint: str) -> Problem:
+    """A value, or the kind of a record, that is none of those allowed."""
+    context = entry.get("ctx", {})
+    if entry["type"] == "union_tag_invalid":
+        remedy = did_you_mean(str(context["tag"]), _quoted(str(context["expected_tags"])))
+        return source.problem((*full, str(context["discriminator"]).strip("'")), "unknown kind", remedy, context["tag"])
+    expected, value = str(context.get("expected", "")), entry["input"]
+    remedy = near_name(str(value), _quoted(expected.replace(" or ", ","))) or hint
+    return source.problem(full, f"must be one of {expected}", remedy, value)
 
 
 def _broken_rule(

@@ -8,8 +8,12 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
+from microgrid.case.explain import did_you_mean
 from microgrid.case.source import Source, plain, reader
 from microgrid.errors import InvalidInput, Problem
+
+NAMED = ("assets", "programs", "tariffs")
+"""Sections whose entries a user names; a name that is not there is a slip, not a new part."""
 
 
 def apply_overrides(source: Source, overrides: Iterable[str]) -> Source:
@@ -33,16 +37,20 @@ def apply_overrides(source: Source, overrides: Iterable[str]) -> Source:
         except YAMLError:
             problems.append(Problem("value is not valid YAML", "quote it", f"--set {path}", value))
         except LookupError as wrong:
-            problems.append(
-                Problem(str(wrong.args[0]), "follow the structure of the case file", f"--set {path}", value)
-            )
+            problems.append(Problem(str(wrong.args[0]), _remedy(wrong), f"--set {path}", value))
     if problems:
         raise InvalidInput(problems)
     return replace(source, data=data)
 
 
+def _remedy(wrong: LookupError) -> str:
+    return str(wrong.args[1]) if len(wrong.args) > 1 else "follow the structure of the case file"
+
+
 def _set(data: Any, path: list[str], value: Any) -> None:
     node = data
+    if len(path) > 2 and path[0] in NAMED and path[1] not in (data.get(path[0]) or {}):
+        raise LookupError(f"there is no {path[1]!r} under {path[0]}", did_you_mean(path[1], data.get(path[0]) or {}))
     for key in path[:-1]:
         if isinstance(node, list):
             node = node[_position(node, key)]

@@ -66,7 +66,7 @@ def _written(node: CommentedMap, key: str | int) -> Any:
     return written[0]
 
 
-class _Texts(RoundTripConstructor):  # type: ignore[misc]
+class _Texts(RoundTripConstructor):
     """Dates stay as written, so that a wrong one is told where it stands."""
 
 

@@ -1,5 +1,7 @@
 """What `microgrid validate` tells of a case file that is wrong: place, field, value, rule, remedy; all at once."""
 
+# ruff: noqa: E501, ISC004 - messages stand here as the user reads them
+
 from __future__ import annotations
 
 import os
@@ -96,6 +98,11 @@ ONE_LINE = {
         "energy_mwh: 40", "energy_mwh: 40, initial_energy_mwh: 50",
         "case.yaml:6:71: assets.battery.initial_energy_mwh: 50: initial_energy_mwh 50 must lie between 2 and 38 MWh "
         "(SOC window): energy at the first instant of a window with fixed ends; half the window's range when absent, in MWh",
+    ),
+    "one of two kinds": (
+        "CAMPUS, power_mw: 10", "3, power_mw: 10",
+        "case.yaml:6:28: assets.battery.bus: 3: must be text or a record of fields: "
+        "network bus, or buses with the share of power at each (sum 1)",
     ),
     "shares": (
         "CAMPUS, power_mw: 10", "{A: 0.5}, power_mw: 10",

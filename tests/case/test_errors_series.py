@@ -1,5 +1,7 @@
 """What `microgrid validate` tells of a series that is wrong, from the row to the field that uses it."""
 
+# ruff: noqa: E501, ISC004 - messages stand here as the user reads them
+
 from __future__ import annotations
 
 import os
