@@ -45,7 +45,7 @@ def explain(program: Program, horizon: Horizon, cuts: Sequence[NetworkCut] = ())
         return _shortage(relaxed, horizon, slacks, cuts)
     slacks = _elastic(relaxed, program.rows)
     if slacks is not None and np.abs(slacks.miss).max(initial=0.0) > TOLERANCE_MW:
-        return _conflicting_rules(relaxed, horizon, slacks)
+        return _conflicting_rules(relaxed, horizon, slacks, cuts)
     return Infeasible("no integral commitment satisfies the limits, although a fractional one does", [])
 
 
@@ -159,18 +159,45 @@ def _rule(rows: RowGroup, hit: np.ndarray, horizon: Horizon) -> Conflict:
     return Conflict(f"rule {rows.name}", 0.0, hours, worst, rows.equation)
 
 
-def _conflicting_rules(program: Program, horizon: Horizon, slacks: _Slacks) -> Infeasible:
+def _conflicting_rules(
+    program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]
+) -> Infeasible:
+    """Rules that must give way when every rule may; the network's rows are told by element."""
     miss = dict(zip(slacks.rows.tolist(), slacks.miss.tolist(), strict=True))
-    conflicts = []
+    conflicts: list[Conflict] = []
     for rows in program.rows:
         amounts = np.abs([miss.get(row, 0.0) for row in range(rows.span.start, rows.span.stop)])
         hit = np.flatnonzero(amounts > TOLERANCE_MW)
-        if hit.size:
-            rule = _rule(rows, hit, horizon)
-            conflicts.append(replace(rule, shortfall_mw=float(amounts.max())))
+        if not hit.size:
+            continue
+        if rows.name == f"{CAMPUS}.network_cut":
+            conflicts += _broken_elements(horizon, cuts, amounts, hit)
+        else:
+            conflicts.append(replace(_rule(rows, hit, horizon), shortfall_mw=float(amounts.max())))
     conflicts.sort(key=lambda conflict: -conflict.shortfall_mw)
-    names = ", ".join(conflict.limit for conflict in conflicts[:3])
-    return Infeasible(f"these rules contradict each other or the limits of their variables: {names}", conflicts[:NAMED])
+    names = ", ".join(f"{conflict.limit} ({conflict.shortfall_mw:,.3f} MW)" for conflict in conflicts[:3])
+    message = f"these limits contradict each other, whatever the dispatch: {names}"
+    return Infeasible(message, conflicts[:NAMED])
+
+
+def _broken_elements(
+    horizon: Horizon, cuts: Sequence[NetworkCut], amounts: np.ndarray, hit: np.ndarray
+) -> list[Conflict]:
+    """Elements that no dispatch can keep, with the MW that would have to leave where they matter most."""
+    found: dict[tuple[str, str, str], list[tuple[float, float, int]]] = {}
+    for place in hit.tolist():
+        cut = cuts[place]
+        strongest = max((abs(value) for _, value in cut.coefficients), default=1.0)
+        key = (cut.element, cut.quantity, cut.outage)
+        found.setdefault(key, []).append((amounts[place] / strongest, amounts[place], cut.step))
+    conflicts = []
+    for (element, quantity, outage), misses in found.items():
+        power, percent, step = max(misses)
+        hours = float(sum(horizon.hours[each] for each in {miss[2] for miss in misses}))
+        after = f" after {outage}" if outage else ""
+        detail = f"{percent:,.2f} percentage points beyond the limit at the least"
+        conflicts.append(Conflict(f"{quantity} limit of {element}{after}", power, hours, horizon.label(step), detail))
+    return conflicts
 
 
 def irreducible_subset(program: Program, steps: Sequence[int]) -> list[str]:

@@ -1,0 +1,117 @@
+"""The loop between dispatch and network: violations that rows cure, losses that enter, and what cannot be cured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandapower
+import pytest
+
+from microgrid.case.load import load_case
+from microgrid.case.model import Case
+from microgrid.dispatch.run import SolveSettings
+from microgrid.errors import Infeasible
+from microgrid.network.load import load_network
+from microgrid.study.secure import Secured, solve_secure
+
+SETTINGS = SolveSettings(gap=1e-4)
+FEEDER = "FEEDER_AI_A"  # loaded to 72 % on 12 February when nothing holds it
+
+
+def tightened(folder: Path, line: str, percent: float) -> str:
+    """Path of the ring-bus campus with one line held to a lower loading."""
+    net = load_network("ring_bus_138kv")
+    place = net.line.index[net.line.name == line][0]
+    net.line.loc[place, "max_loading_percent"] = percent
+    path = folder / "tight.json"
+    pandapower.to_json(net, str(path))
+    return str(path)
+
+
+def pjm(start: str, end: str, network: str, *more: str) -> Case:
+    window = (f"time.start={start}", f"time.end={end}", f"network={network}")
+    return load_case("pjm_ai_campus", [*window, *more])
+
+
+def solved(case: Case, mode: str = "n0") -> Secured:
+    return solve_secure(case, SETTINGS, mode, lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def day(tmp_path_factory: pytest.TempPathFactory) -> Secured:
+    network = tightened(tmp_path_factory.mktemp("net"), FEEDER, 68.0)
+    return solved(pjm("2025-02-12", "2025-02-13", network))
+
+
+def test_a_day_with_violations_is_cured_within_two_rounds_of_rows(day: Secured) -> None:
+    assert day.rounds[0].violations > 0
+    assert day.rounds[-1].violations == 0
+    assert len(day.rounds) <= 3
+    assert day.accepted
+
+
+def test_security_costs_money_and_names_its_price(day: Secured) -> None:
+    assert day.cost_of_network_usd > 0.0
+    rows = np.abs(day.dispatch.duals["campus.network_cut"])
+    bound = [cut.element for cut, price in zip(day.cuts, rows, strict=True) if price > 1e-6 and cut.quantity != "loss"]
+    assert any(FEEDER in element for element in bound)
+
+
+def test_losses_of_the_dispatch_are_those_of_the_power_flow(day: Secured) -> None:
+    reckoned = day.dispatch.dataset["campus.loss_mw"].to_numpy()
+    bought = day.dispatch.dataset["grid.import_mw"].to_numpy()
+    given = sum(power for (part, _), power in day.dispatch.injections.items() if part != "grid")
+    assert np.allclose(bought + given, reckoned, atol=1e-6)
+    at_meter = -day.check.powerflow["p_to_mw"].sel(branch="line THEVENIN").to_numpy()
+    assert np.abs(at_meter - bought).max() < 0.6
+    assert np.abs(at_meter - bought).mean() < 0.05
+
+
+def test_three_days_are_secured_against_single_outages() -> None:
+    case = load_case("ercot_hybrid_campus", ["time.start=2025-01-01", "time.end=2025-01-04"])
+    found = solve_secure(case, SolveSettings(gap=1e-3), "n1", lambda _: None)
+    assert found.rounds[0].outage_violations > 0
+    assert found.rounds[-1].outage_violations == 0
+    assert found.outages is not None
+    ledger = found.outages.ledger
+    assert ledger["total"] == sum(count for name, count in ledger.items() if name != "total")
+    assert ledger["total"] == found.outages.result.sizes["outage"] * 72
+
+
+def test_a_case_that_cannot_be_cured_names_element_hours_and_mw() -> None:
+    case = load_case(
+        "pjm_ai_campus",
+        ["time.start=2025-07-22", "time.end=2025-07-23", "assets.facility.power_mw.scale=0.6"],
+    )
+    with pytest.raises(Infeasible) as told:
+        solved(case)
+    worst = told.value.conflicts[0]
+    assert "trafo T_FACILITY" in worst.limit
+    assert worst.shortfall_mw > 0.0
+    assert worst.hours > 0.0
+    assert "2025-07-22" in worst.worst
+
+
+def test_looser_network_never_costs_more(tmp_path: Path) -> None:
+    costs = []
+    for factor in (66.0, 69.0, 100.0):
+        folder = tmp_path / str(factor)
+        folder.mkdir()
+        found = solved(pjm("2025-02-12", "2025-02-13", tightened(folder, FEEDER, factor)))
+        costs.append(found.rounds[-1].objective_usd)
+    slack = [2e-4 * abs(cost) for cost in costs]
+    assert costs[0] >= costs[1] - slack[1]
+    assert costs[1] >= costs[2] - slack[2]
+
+
+def test_a_secured_result_verifies_from_its_files(tmp_path: Path) -> None:
+    from microgrid.results.files import open_results
+    from microgrid.study.solve import save, solve_case
+    from microgrid.study.verify import verify_result
+
+    case: Any = load_case("ercot_hybrid_campus", ["time.start=2025-01-01", "time.end=2025-01-02"])
+    folder = save(solve_case(case, secure="n0"), tmp_path / "result")
+    missed = [residual for residual in verify_result(open_results(folder)) if not residual.holds]
+    assert not missed
