@@ -58,7 +58,8 @@ def _net_within_hours(page: Page, bought: Terms, sold: Terms) -> tuple[Terms, Te
         r"""X_t = X_{t-1} within the hour"""
         return net_sold[t] == net_sold[t - 1] if t and hour[t] == hour[t - 1] else None
 
-    block.exclusive(net_bought, net_sold, page.limit_mw("hourly netting"), page.export_limit_mw("hourly netting"))
+    limits = (page.limit_mw("hourly netting"), page.export_limit_mw("hourly netting"))
+    page.forbid_both((net_bought, net_sold), ([limits[0]] * steps.size, [limits[1]] * steps.size))
     return net_bought, net_sold
 
 

@@ -74,6 +74,8 @@ class Page:
     may_be_negative: set[str] = field(default_factory=set)
     levels: dict[float, Terms] = field(default_factory=dict)
     level_pull: dict[float, np.ndarray] = field(default_factory=dict)
+    either: tuple[list[Linear], list[Linear]] = field(default_factory=lambda: ([], []))
+    either_limit_mw: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -126,6 +128,17 @@ class Page:
             where = f"{self.block.name}.largest_import_mw"
             raise InvalidInput(Problem(f"{why} needs the largest import", "state the POI's import limit", where))
         return self.largest_import_mw
+
+    def forbid_both(self, pair: tuple[Terms, Terms], limits_mw: tuple[Sequence[float], Sequence[float]]) -> None:
+        """Note two powers of which at most one may flow at a step, with their limits by step, MW."""
+        for place in (0, 1):
+            self.either[place].extend(pair[place])
+            self.either_limit_mw[place].extend(limits_mw[place])
+
+    def write_exclusions(self) -> None:
+        """Hand all noted pairs to the block at once: a part has one exclusive pair, as long as it needs."""
+        if self.either[0]:
+            self.block.exclusive(*self.either, *self.either_limit_mw)
 
     def export_limit_mw(self, why: str) -> float:
         """Largest export that the POI allows, needed wherever a binary must bound it."""

@@ -138,6 +138,7 @@ class TariffPart(TariffOptions):
             elif name in page.pull and (page.pull[name] < REWARD).any():
                 written.hold(page, name)
         hold_levels(page)
+        page.write_exclusions()
         self._report(page)
 
     def page(self, block: Block) -> Page:

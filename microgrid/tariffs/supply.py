@@ -125,7 +125,8 @@ class SupplyBlock(Declared):
             r"""used_t + unused_t = q_t"""
             return used[t] + unused[t] == float(shape[t])
 
-        page.block.exclusive(rest, unused, page.limit_mw(f"supply block `{self.id}`"), shape.tolist())
+        largest = [page.limit_mw(f"supply block `{self.id}`")] * steps.size
+        page.forbid_both((rest, unused), (largest, shape.tolist()))
         self._cost(page, self._amounts(page, used, unused, shape, price))
         return rest
 

@@ -139,6 +139,14 @@ TARIFFS: dict[str, dict[str, Any]] = {
             }
         ],
     },
+    "two blocks that sell back": {
+        "series": {"da": {"unit": "$/MWh"}},
+        "charges": [{"id": "energy", "kind": "energy", "series": "da", "adder": 0.002, "tags": ["supply"]}],
+        "supply": [
+            {"id": "one", "mw": 6, "price": 0.04, "settle": "sell_back_at_index", "index": "da", "sell_back_mult": 1.2},
+            {"id": "two", "mw": 9, "price": 0.03, "settle": "sell_back_at_index", "index": "da", "sell_back_mult": 1.1},
+        ],
+    },
     "energy cheaper above a band, and an interruptible credit": {
         "series": {"event": {"unit": "0/1"}},
         "determinants": {"pk": {"kind": "demand"}},
