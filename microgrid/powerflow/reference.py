@@ -18,6 +18,7 @@ from microgrid.powerflow.solve import Status
 AGREEMENT_PU = 1e-6
 RANDOM_STEPS = 40
 WORST_STEPS = 10
+SHARES = ("const_i_p_percent", "const_z_p_percent", "const_i_q_percent", "const_z_q_percent")
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ def compare_with_pandapower(
     solved = np.flatnonzero(result["status"].to_numpy() < Status.PANDAPOWER)
     random = np.random.default_rng(seed).choice(solved, min(random_steps, len(solved)), replace=False)
     steps = np.unique(np.concatenate([worst_steps(result), random]).astype(int))
-    work = copy.deepcopy(net)
+    work, mixed = copy.deepcopy(net), _mixed_loads(net)
     gaps, loading_gaps, unsolved = [], [], []
     for step in steps.tolist():
-        trial = impose(work, profiles, result, step)
+        trial = impose(copy.deepcopy(net) if mixed else work, profiles, result, step)
         if not solve_step(trial, max_iteration=50):
             unsolved.append(step)
             gaps.append(np.inf)
@@ -100,22 +101,57 @@ def compare_with_pandapower(
 def impose(work: Any, profiles: Profiles, result: xr.Dataset, step: int) -> Any:
     """The net at one step with the controls that `result` settled on; `work` is reused unless tables must grow."""
     apply_step(work, profiles, step)
-    if "tap_position" in result:
-        for place, (table, index) in enumerate(
-            zip(result["tap_table"].values, result["tap_element"].values, strict=True)
-        ):
-            work[str(table)].loc[int(index), "tap_pos"] = int(result["tap_position"].to_numpy()[place, step])
-    if "shunt_step" in result:
-        for place, index in enumerate(result["bank_element"].values):
-            work.shunt.loc[int(index), "step"] = int(result["shunt_step"].to_numpy()[place, step])
+    for variable, dimension, column in (("tap_position", "tap", "tap_pos"), ("shunt_step", "bank", "step")):
+        if variable not in result:
+            continue
+        names = zip(result[f"{dimension}_table"].values, result[f"{dimension}_element"].values, strict=True)
+        for place, (table, index) in enumerate(names):
+            work[str(table)].loc[int(index), column] = int(result[variable].to_numpy()[place, step])
     if "device_q_mvar" in result:
-        for place, (table, index) in enumerate(
-            zip(result["device_table"].values, result["device_element"].values, strict=True)
-        ):
-            work[str(table)].loc[int(index), "q_mvar"] = float(result["device_q_mvar"].to_numpy()[place, step])
+        names = zip(result["device_table"].values, result["device_element"].values, strict=True)
+        for place, (table, index) in enumerate(names):
+            sign = -1.0 if table == "storage" else 1.0  # pandapower counts storage as a load
+            value = sign * float(result["device_q_mvar"].to_numpy()[place, step])
+            work[str(table)].loc[int(index), "q_mvar"] = value / float(work[str(table)].scaling[int(index)])
+    if "generator_p_mw" in result and len(work.gen):
+        shared = result["generator_p_mw"].to_numpy()[:, step]
+        live = np.isfinite(shared) & work.gen.in_service.to_numpy(bool)
+        scaling = work.gen.scaling.to_numpy(float)
+        work.gen["p_mw"] = np.where(
+            live & (scaling != 0.0), shared / np.where(scaling == 0.0, 1.0, scaling), work.gen.p_mw
+        )
+    if _mixed_loads(work):
+        _evaluate_loads(work, result, step)
     if "generator_at_limit" in result and result["generator_at_limit"].to_numpy()[:, step].any():
         return _with_fixed_reactive(work, result, step)
     return work
+
+
+def _mixed_loads(net: Any) -> bool:
+    """True where pandapower 3.5.6 would average voltage dependence over a bus: unequal loads, or other injections."""
+    load = net.load[net.load.in_service.astype(bool)]
+    columns = [name for name in SHARES if name in load.columns]
+    if not columns or not np.any(load[columns].to_numpy()):
+        return False
+    dependent = load[load[columns].to_numpy().any(axis=1)]
+    if dependent.groupby("bus").size().max() < load[load.bus.isin(dependent.bus)].groupby("bus").size().max():
+        return True
+    unequal = dependent.groupby("bus")[columns].nunique().to_numpy().max() > 1
+    others = set(net.sgen.bus) | set(net.storage.bus) | set(net.motor.bus) | set(net.ward.bus) | set(net.xward.bus)
+    return bool(unequal or others & set(dependent.bus))
+
+
+def _evaluate_loads(net: Any, result: xr.Dataset, step: int) -> None:
+    """Turn voltage-dependent loads into what they draw at the voltages of `result`, in place."""
+    place = {int(index): number for number, index in enumerate(result["bus_index"].values)}
+    vm_pu = np.array([result["vm_pu"].to_numpy()[place[int(bus)], step] for bus in net.load.bus])
+    vm_pu = np.where(np.isnan(vm_pu), 1.0, vm_pu)
+    for quantity, column in (("p", "p_mw"), ("q", "q_mvar")):
+        current = net.load[f"const_i_{quantity}_percent"].to_numpy(float) / 100.0
+        impedance = net.load[f"const_z_{quantity}_percent"].to_numpy(float) / 100.0
+        net.load[column] = net.load[column] * (1.0 - current - impedance + current * vm_pu + impedance * vm_pu**2)
+    for name in SHARES:
+        net.load[name] = 0.0
 
 
 def _with_fixed_reactive(work: Any, result: xr.Dataset, step: int) -> Any:

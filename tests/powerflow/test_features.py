@@ -11,7 +11,7 @@ import pytest
 from microgrid.errors import InvalidInput
 from microgrid.powerflow.controls import Controls
 from microgrid.powerflow.extract import pandapower_options
-from microgrid.powerflow.reference import apply_step
+from microgrid.powerflow.reference import apply_step, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
 
 
@@ -219,3 +219,4 @@ def test_loads_of_different_kind_at_one_bus_are_each_their_own(ring_network: Any
     load, solar = profiles.p_mw["load"], profiles.p_mw["sgen"][0]
     drawn = load[3] + load[4] * v + load[5] * v**2 - solar
     np.testing.assert_allclose(result["p_to_mw"].sel(branch="line L56"), -drawn, atol=1e-8)
+    assert compare_with_pandapower(net, profiles, result, random_steps=4).holds

@@ -45,9 +45,9 @@ def test_two_bus_matches_closed_form() -> None:
 
 def test_beyond_the_nose_is_divergent_and_neighbours_stand() -> None:
     """The two-bus line carries at most 1/(2X) = 50 MW; more has no solution and must not disturb other steps."""
-    power = np.full(300, 10.0)
+    power = np.full(40, 10.0)
     power[5::7] = 60.0
-    result = run_power_flow(two_bus(), Profiles(300, {"load": power[None, :]}, {}))
+    result = run_power_flow(two_bus(), Profiles(40, {"load": power[None, :]}, {}))
     assert set(np.unique(result["status"][power > 50])) == {4}
     assert set(np.unique(result["status"][power < 50])) == {0}
     assert np.isnan(result["vm_pu"].to_numpy()[1, 5])
