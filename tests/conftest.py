@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads
 
@@ -121,3 +124,37 @@ def make_bench(
 def bench() -> Callable[..., Bench]:
     """Small campuses for hand-solved cases; see `make_bench`."""
     return make_bench
+
+
+@dataclass(frozen=True)
+class CommandRun:
+    """A run of the command line in a process of its own."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    folder: Path
+
+
+def run_command(*arguments: str, folder: Path | None = None) -> CommandRun:
+    """Run ``microgrid`` from the checkout in `folder` (the present one when absent)."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "microgrid.cli.main", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "80"},
+    )  # fmt: skip
+    return CommandRun(done.returncode, done.stdout, done.stderr, time.perf_counter() - began, folder or Path.cwd())
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., CommandRun]:
+    """Run the command line as a user would; see `run_command`."""
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
+    """``microgrid solve quickstart`` run once for all tests; its result lies in ``results/quickstart`` of the folder."""
+    return run_command("solve", "quickstart", folder=tmp_path_factory.mktemp("quickstart"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from microgrid.errors import InvalidInput, Problem
@@ -75,6 +76,12 @@ class {cls}(Asset):
 
 def write_start(what: str, name: str, *, force: bool = False, folder: Path | None = None) -> list[Path]:
     """Write the files of a start and return them; existing ones are refused unless `force`."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise InvalidInput(
+            Problem(
+                "name must begin with a letter and hold letters, digits, - and _ only", "choose another", "NAME", name
+            )
+        )
     base = folder or Path.cwd()
     texts = {"case": _case, "asset": _asset, "network": _network}[what](name)
     paths = {base / relative: text for relative, text in texts.items()}
