@@ -68,7 +68,7 @@ class Battery(Asset):
         steps, edges, hours = block.horizon.steps, block.horizon.edges, block.horizon.hours
         power, capacity = block.capacity("power_mw"), block.capacity("energy_mwh")
         eta_in, eta_out = self.charge_efficiency, self.discharge_efficiency
-        kept = [(1.0 - self.self_discharge_per_hour) ** span for span in hours]
+        kept: list[float] = [(1.0 - self.self_discharge_per_hour) ** span for span in hours]
         charge = block.variable("charge_mw", steps, "MW", "power drawn from the bus", upper=power)
         discharge = block.variable("discharge_mw", steps, "MW", "power given to the bus", upper=power)
         energy = block.variable(

@@ -54,7 +54,7 @@ def solar_capacity_factor(array: SolarArray, horizon: Horizon, folder: Path) -> 
     """Available AC output per AC rating at every step, shape (steps,), 0 to 1."""
     pvlib = _pvlib()
     weather, site = _typical_year(pvlib, folder / array.weather)
-    middle = weather.index + pd.Timedelta("30min")
+    middle = pd.DatetimeIndex(weather.index) + pd.Timedelta("30min")
     location = pvlib.location.Location(site["latitude"], site["longitude"], altitude=site["altitude"])
     sun = location.get_solarposition(middle)
     sun.index = weather.index
@@ -116,13 +116,12 @@ def _typical_year(pvlib: Any, path: Path) -> tuple[pd.DataFrame, dict[str, float
 
 def _lay_over(series: pd.Series, horizon: Horizon) -> np.ndarray:
     """Value of a typical year at every step of the horizon, by month, day and hour of local standard time."""
-    offset = series.index[0].utcoffset()
+    index = pd.DatetimeIndex(series.index)
+    offset = pd.Timedelta(index[0].utcoffset())
     standard = (horizon.times + offset).tz_localize(None)
     day = np.where((standard.month == 2) & (standard.day == 29), 28, standard.day)
     keys = pd.MultiIndex.from_arrays([standard.month, day, standard.hour])
-    known = pd.Series(
-        series.to_numpy(), index=pd.MultiIndex.from_arrays([series.index.month, series.index.day, series.index.hour])
-    )
+    known = pd.Series(series.to_numpy(), index=pd.MultiIndex.from_arrays([index.month, index.day, index.hour]))
     return known.groupby(level=[0, 1, 2]).mean().reindex(keys).to_numpy()
 
 

@@ -123,14 +123,11 @@ def _out_of_limits(
 ) -> Iterator[Problem]:
     """A series must keep the limits of its field at every step."""
     for limit in reference.info.metadata if reference.info else ():
-        for word, miss in (
-            ("ge", lambda bound: values < bound), ("gt", lambda bound: values <= bound),
-            ("le", lambda bound: values > bound), ("lt", lambda bound: values >= bound),
-        ):  # fmt: skip
+        for word, breaks in (("ge", np.less), ("gt", np.less_equal), ("le", np.greater), ("lt", np.greater_equal)):
             bound = getattr(limit, word, None)
             if bound is None:
                 continue
-            hit = np.flatnonzero(miss(bound))
+            hit = np.flatnonzero(breaks(values, bound))
             if hit.size:
                 text = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}[word]
                 step = int(hit[0])

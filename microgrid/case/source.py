@@ -76,7 +76,7 @@ _Texts.add_constructor("tag:yaml.org,2002:timestamp", lambda made, node: str(mad
 def reader() -> YAML:
     """YAML 1.2 that keeps positions and reads dates as text."""
     yaml = YAML(typ="rt")
-    yaml.version = (1, 2)  # type: ignore[assignment]
+    yaml.version = (1, 2)
     yaml.Constructor = _Texts
     return yaml
 

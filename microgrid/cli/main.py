@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of the error met, never with a traceback."""
     try:
         code: Any = cli.main(args=arguments, standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.Abort:
         fail("interrupted; nothing was written", 130)
     except click.ClickException as wrong:
         wrong.show()

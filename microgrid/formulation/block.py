@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -94,16 +94,16 @@ class Block(ABC):
         """Value of a `Profile` field at every step; `path` may be nested, e.g. ``tiers.0.availability``."""
         key = f"{self.name}.{path}"
         if key in self.inputs:
-            return [float(value) for value in self.inputs[key]]
+            return cast("list[float]", np.asarray(self.inputs[key], dtype=float).tolist())
         value = field_at(self.part, path)
         if isinstance(value, Series):
             message = f"series of {key} was not aligned to the horizon"
             raise TypeError(message)
-        return [float(value)] * self.horizon.count
+        return [float(cast("float", value))] * self.horizon.count
 
     def capacity(self, path: str) -> float:
         """Size of the part; a number today, a decision variable once sizing asks for it."""
-        return float(field_at(self.part, path))
+        return float(cast("float", field_at(self.part, path)))
 
     def carried(self, name: str, default: float) -> float:
         """State handed over by the window before this one, else `default`."""
@@ -155,7 +155,7 @@ class Block(ABC):
 
     def injects(self, rule: Rule, bus: str = "") -> None:
         """Inject `rule(t)` MW into `bus` (the part's own bus when empty); repeated calls add up."""
-        terms = [self._linear(rule(t)) for t in self.horizon.steps]
+        terms = self._terms(rule)
         key = (self.name, bus)
         before = self.campus.injections.get(key)
         self.campus.injections[key] = terms if before is None else [a + b for a, b in zip(before, terms, strict=True)]
@@ -163,8 +163,7 @@ class Block(ABC):
     def publish(self, name: str, rule: Rule, unit: str, meaning: str) -> None:
         """Offer `rule(t)` to other parts under ``part.name``."""
         key = f"{self.name}.{name}"
-        terms = [self._linear(rule(t)) for t in self.horizon.steps]
-        self.campus.signals[key] = Signal(key, terms, unit, meaning)
+        self.campus.signals[key] = Signal(key, self._terms(rule), unit, meaning)
 
     def signal(self, name: str) -> Sequence[Linear]:
         """Terms published by another part under ``part.name``; KeyError names what there is."""
@@ -180,6 +179,10 @@ class Block(ABC):
     def full(self, name: str, of: str = "") -> str:
         """Name of a quantity in results: ``part.name``, or ``part.of.name`` for one of several alike."""
         return ".".join(entry for entry in (self.name, of, name) if entry)
+
+    def _terms(self, rule: Rule) -> Sequence[Linear]:
+        """Terms of `rule` at every step."""
+        return [self._linear(rule(t)) for t in self.horizon.steps]
 
     @abstractmethod
     def _linear(self, term: Linear | float) -> Linear:

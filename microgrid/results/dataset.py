@@ -55,7 +55,7 @@ def _array(declared: Declaration, numbers: np.ndarray) -> xr.DataArray:
 
 def _coordinates(horizon: Horizon, reading: Reading) -> dict[str, xr.DataArray]:
     end = pd.DatetimeIndex([horizon.times[-1] + pd.Timedelta(minutes=horizon.step_min)])
-    edges = horizon.times.append(end)
+    edges = pd.DatetimeIndex(horizon.times.append(end))
     stamps = {"time": horizon.times, "edge": edges}
     coordinates = {
         name: xr.DataArray(

@@ -121,7 +121,8 @@ def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decisi
     for begin in range(0, len(steps), BLOCK):
         chosen = steps[begin : begin + BLOCK]
         intact = intact_network(system, check.profiles, chosen)
-        columns = solve_outages(intact, cases, np.nonzero(due[:, chosen]), limits, Actions())
+        case, column = np.nonzero(due[:, chosen])
+        columns = solve_outages(intact, cases, (case, column), limits, Actions())
         cuts += build_cuts(outage_snapshot(intact, cases, columns, chosen), decisions, limits, CutOptions())
     return cuts
 

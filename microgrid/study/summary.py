@@ -143,7 +143,7 @@ def flexibility(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
     """Who sold which MW, when, for how much, and that it was deliverable."""
     values = {str(name): dispatch[name].to_numpy() for name in dispatch}
     table = sales_table(values, horizon.hours, horizon.local)
-    rows: list[Row] = table.to_dict(orient="records")
+    rows = [dict(zip(table.columns, entry, strict=True)) for entry in table.itertuples(index=False, name=None)]
     return [
         {**row, **{name: None if row[name] is None else f"{row[name]:%Y-%m-%d %H:%M}" for name in ("first", "last")}}
         for row in rows
