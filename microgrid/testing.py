@@ -24,8 +24,6 @@ from microgrid.network.contract import check_contract
 from microgrid.schema.quantity import Declared
 
 
-
-
 def check_asset(candidate: type[Declared], **company: Declared) -> None:
     """Check that an asset or program class keeps the rules of the built-ins.
 

@@ -51,7 +51,7 @@ class Unitless(Silent):
 
 
 def test_an_asset_must_inject() -> None:
-    with pytest.raises(AssertionError, match="must call block.injects"):
+    with pytest.raises(AssertionError, match=r"must call block\.injects"):
         check_asset(Silent)
 
 
@@ -61,7 +61,7 @@ def test_a_rule_must_carry_its_equation() -> None:
 
 
 def test_a_number_must_have_a_unit() -> None:
-    with pytest.raises(AssertionError, match="meaning|quantity"):
+    with pytest.raises(AssertionError, match=r"meaning|quantity"):
         check_asset(Unitless)
 
 

@@ -97,7 +97,7 @@ class Engines(Asset):
         slopes = [slope for _, slope in self.fuel_lines()]
         if any(later < earlier - 1e-9 for earlier, later in pairwise(slopes)):
             raise ValueError(
-                f"fuel_curve must have rising incremental heat rates, they are {[round(slope, 4) for slope in slopes]}; "
+                f"fuel_curve needs rising incremental heat rates, they are {[round(slope, 4) for slope in slopes]}; "
                 "drop the points that lie above the line through their neighbours"
             )
         return self
@@ -179,7 +179,7 @@ class Engines(Asset):
         return fuel
 
     @staticmethod
-    def _fuel_line(  # noqa: PLR0913, PLR0917 - the line and the three quantities it ties
+    def _fuel_line(
         block: Block,
         fuel: Sequence[Linear],
         power: Sequence[Linear],

@@ -117,8 +117,8 @@ def _typical_year(pvlib: Any, path: Path) -> tuple[pd.DataFrame, dict[str, float
 def _lay_over(series: pd.Series, horizon: Horizon) -> np.ndarray:
     """Value of a typical year at every step of the horizon, by month, day and hour of local standard time."""
     index = pd.DatetimeIndex(series.index)
-    offset = pd.Timedelta(index[0].utcoffset())
-    standard = (horizon.times + offset).tz_localize(None)
+    zone = index.tz  # local standard time of the file, a fixed offset
+    standard = horizon.times.tz_convert(zone).tz_localize(None)
     day = np.where((standard.month == 2) & (standard.day == 29), 28, standard.day)
     keys = pd.MultiIndex.from_arrays([standard.month, day, standard.hour])
     known = pd.Series(series.to_numpy(), index=pd.MultiIndex.from_arrays([index.month, index.day, index.hour]))

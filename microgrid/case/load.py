@@ -1,7 +1,8 @@
 """Read a case file into a `Case`, or report every problem at once.
 
-Order: find → parse with positions → overrides → header → plugins → parts → cross-checks (names, buses, meters) → series.
-A stage that fails does not stop later ones that can still be checked, so one run of ``microgrid validate`` tells all.
+Order: find → parse with positions → overrides → header → plugins → parts → cross-checks (names, buses, meters) →
+series. A stage that fails does not stop later ones that can still be checked, so one run of ``microgrid validate``
+tells all.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ from microgrid.schema.quantity import Profile, quantity
 class {cls}(Asset):
     """A load that may be shed at a price."""
 
-    example: ClassVar[dict[str, Any]] = {{"kind": "{name}", "bus": "CAMPUS", "power_mw": 5.0, "shed_price_usd_per_mwh": 900.0}}
+    example: ClassVar[dict[str, Any]] = {{"kind": "{name}", "bus": "CAMPUS", "power_mw": 5.0,
+    "shed_price_usd_per_mwh": 900.0}}
 
     kind: Literal["{name}"] = "{name}"
     power_mw: Profile = quantity("MW", "demand", symbol="d_t", ge=0)

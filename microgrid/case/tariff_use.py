@@ -16,7 +16,7 @@ from microgrid.tariffs.part import TariffPart, TariffUse
 
 
 def tariff_part(source: Source, name: str, entry: Any, folder: Path, problems: list[Problem]) -> TariffPart | None:
-    """Read the entry ``tariffs.<name>``: options of a tariff part, with ``tariff:`` inline or ``use:`` a name or path."""
+    """Read ``tariffs.<name>``: options of a tariff part, with ``tariff:`` inline or ``use:`` a name or path."""
     if not isinstance(entry, dict):
         problems.append(
             source.problem(("tariffs", name), "must be a record", "write `{poi: …, tariff: {…}}` or `{poi: …, use: …}`")

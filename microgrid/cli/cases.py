@@ -33,11 +33,13 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 )
 @click.option("--solver", default="highs", show_default=True, help="highs, or any solver that Pyomo can reach.")
 @click.option(
-    "--secure", type=click.Choice(["none", "n0", "n1"]), help="Network limits that the dispatch keeps  [default: of the case, else none]"
+    "--secure",
+    type=click.Choice(["none", "n0", "n1"]),
+    help="Network limits that the dispatch keeps  [default: of the case, else none]",
 )
 @JSON
 @QUIET
-def solve(  # noqa: PLR0913, PLR0917 - one argument an option
+def solve(
     case: str,
     overrides: tuple[str, ...],
     out: Path | None,
@@ -54,9 +56,9 @@ def solve(  # noqa: PLR0913, PLR0917 - one argument an option
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
-        from microgrid.case.load import load_case  # noqa: PLC0415 - heavy imports wait until a command runs
-        from microgrid.dispatch.run import SolveSettings  # noqa: PLC0415
-        from microgrid.study.solve import save, solve_case  # noqa: PLC0415
+        from microgrid.case.load import load_case
+        from microgrid.dispatch.run import SolveSettings
+        from microgrid.study.solve import save, solve_case
 
         loaded = load_case(case, overrides)
         options = loaded.header.solve
@@ -73,11 +75,11 @@ def solve(  # noqa: PLR0913, PLR0917 - one argument an option
 def show_summary(summary: object, *, as_json: bool) -> None:
     """Print a summary for people or machines."""
     if as_json:
-        import json  # noqa: PLC0415
+        import json
 
         click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
         return
-    from microgrid.report.terminal import print_summary  # noqa: PLC0415
+    from microgrid.report.terminal import print_summary
 
     print_summary(summary, display.console())  # type: ignore[arg-type]
 
@@ -87,12 +89,13 @@ def show_summary(summary: object, *, as_json: bool) -> None:
 @OVERRIDE
 def validate(case: str, overrides: tuple[str, ...]) -> None:
     """Check CASE and report every problem at once, without solving."""
-    from microgrid.case.load import load_case  # noqa: PLC0415
+    from microgrid.case.load import load_case
 
     loaded = load_case(case, overrides)
     horizon = loaded.horizon
     click.echo(
-        f"{loaded.name}: valid; {len(loaded.parts)} parts, {len(loaded.inputs)} series, {horizon.count:,} steps of {horizon.step_min} min"
+        f"{loaded.name}: valid; {len(loaded.parts)} parts, {len(loaded.inputs)} series, "
+        f"{horizon.count:,} steps of {horizon.step_min} min"
     )
 
 
@@ -100,9 +103,9 @@ def validate(case: str, overrides: tuple[str, ...]) -> None:
 @click.option("--kind", help="Only this asset or program.")
 def schema(kind: str | None) -> None:
     """Print the JSON Schema of a case file, for completion in editors."""
-    import json  # noqa: PLC0415
+    import json
 
-    from microgrid.case.json_schema import case_schema  # noqa: PLC0415
+    from microgrid.case.json_schema import case_schema
 
     click.echo(json.dumps(case_schema(kind), indent=1))
 
@@ -111,7 +114,7 @@ def schema(kind: str | None) -> None:
 @click.argument("kind")
 def describe(kind: str) -> None:
     """Print the maths, fields, units and limits of an asset, program or network."""
-    from microgrid.case.describe import describe_text  # noqa: PLC0415
+    from microgrid.case.describe import describe_text
 
     click.echo(describe_text(kind))
 
@@ -120,7 +123,7 @@ def describe(kind: str) -> None:
 @click.argument("what", type=click.Choice(["cases", "networks", "assets", "programs", "tariffs", "charges"]))
 def list_(what: str) -> None:
     """List shipped and installed cases, networks, assets, programs, tariffs or charges."""
-    from microgrid.case.catalogue import entries  # noqa: PLC0415
+    from microgrid.case.catalogue import entries
 
     found = entries(what)
     width = max((len(name) for name in found), default=0)
@@ -134,7 +137,7 @@ def list_(what: str) -> None:
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 def new(what: str, name: str, force: bool) -> None:
     """Write a working start for an own case, asset or network."""
-    from microgrid.case.starts import write_start  # noqa: PLC0415
+    from microgrid.case.starts import write_start
 
     for path in write_start(what, name, force=force):
         click.echo(f"wrote {path}")

@@ -11,7 +11,7 @@ QUIET_SECONDS = 2.0
 
 def console(*, errors: bool = False) -> object:
     """Console on standard output or error; 110 columns wide when it is not a terminal."""
-    from rich.console import Console  # noqa: PLC0415 - rich's console is not needed for --help
+    from rich.console import Console
 
     made = Console(stderr=errors, highlight=False)
     return made if made.is_terminal else Console(stderr=errors, highlight=False, width=130, no_color=True)
@@ -19,11 +19,11 @@ def console(*, errors: bool = False) -> object:
 
 @contextmanager
 def progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """Yield a function that is told each stage; shown on standard error, live on a terminal, one line a stage otherwise.
+    """Yield a function that is told each stage; shown on standard error, live on a terminal, else one line each.
 
     Stages shorter than two seconds in all are not shown when the output is piped.
     """
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     screen = Console(stderr=True)
     began = time.perf_counter()

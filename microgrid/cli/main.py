@@ -80,8 +80,8 @@ def _headline(wrong: MicrogridError) -> str:
 
 def _defect(defect: Exception) -> str:
     """Tell a defect in two lines, and where its traceback was put."""
-    import tempfile  # noqa: PLC0415 - only when something broke
-    import traceback  # noqa: PLC0415
+    import tempfile
+    import traceback
 
     with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="microgrid-", delete=False, encoding="utf-8") as file:
         file.write(traceback.format_exc())

@@ -18,14 +18,14 @@ RESULT = click.argument("result", type=click.Path(path_type=Path))
 @click.option("--months", is_flag=True, help="Money by item and month instead.")
 def show(result: Path, as_json: bool, months: bool) -> None:
     """Print the summary of RESULT again."""
-    from microgrid.results.files import open_results  # noqa: PLC0415 - heavy imports wait until a command runs
+    from microgrid.results.files import open_results
 
     opened = open_results(result)
     if not months:
         show_summary(opened.summary, as_json=as_json)
         return
-    from microgrid.study.summary import by_month  # noqa: PLC0415
-    from microgrid.study.verify import stored_horizon  # noqa: PLC0415
+    from microgrid.study.summary import by_month
+    from microgrid.study.verify import stored_horizon
 
     frame = by_month(opened.dispatch, stored_horizon(opened)).round(2)
     click.echo(frame.to_json(orient="index", indent=1) if as_json else frame.to_string(float_format="{:,.0f}".format))
@@ -43,8 +43,8 @@ def show(result: Path, as_json: bool, months: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures  [default: RESULT/plots]")
 def plot(result: Path, week: int, file_type: str, out: Path | None) -> None:
     """Draw RESULT: dispatch stack, load duration, price against mining power, stored energy, voltages and loadings."""
-    from microgrid.report.plots import draw  # noqa: PLC0415
-    from microgrid.results.files import open_results  # noqa: PLC0415
+    from microgrid.report.plots import draw
+    from microgrid.results.files import open_results
 
     for path in draw(open_results(result), out or result / "plots", week=week, file_type=file_type):
         click.echo(f"wrote {path}")
@@ -55,15 +55,15 @@ def plot(result: Path, week: int, file_type: str, out: Path | None) -> None:
 @JSON
 def verify(result: Path, as_json: bool) -> int:
     """Recompute the certificates of RESULT from its files alone."""
-    from microgrid.report.terminal import print_certificates  # noqa: PLC0415
-    from microgrid.results.files import open_results  # noqa: PLC0415
-    from microgrid.study.summary import certificates  # noqa: PLC0415
-    from microgrid.study.verify import verify_result  # noqa: PLC0415
+    from microgrid.report.terminal import print_certificates
+    from microgrid.results.files import open_results
+    from microgrid.study.summary import certificates
+    from microgrid.study.verify import verify_result
 
     residuals = verify_result(open_results(result))
     rows = certificates(residuals)
     if as_json:
-        import json  # noqa: PLC0415
+        import json
 
         click.echo(json.dumps(rows, indent=1))
     else:
@@ -83,8 +83,8 @@ def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
-        from microgrid.study.recheck import network_of  # noqa: PLC0415
-        from microgrid.study.summary import certificates, network  # noqa: PLC0415
+        from microgrid.study.recheck import network_of
+        from microgrid.study.summary import certificates, network
 
         case, found = network_of(target, overrides, tell)
     page = {
@@ -92,11 +92,11 @@ def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -
         "certificates": certificates(found.residuals),
     }
     if as_json:
-        import json  # noqa: PLC0415
+        import json
 
         click.echo(json.dumps(page, indent=1))
     else:
-        from microgrid.report.terminal import print_certificates, print_network  # noqa: PLC0415
+        from microgrid.report.terminal import print_certificates, print_network
 
         console = display.console()
         print_network(page["network"], console)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -
 @click.option("--out", type=click.Path(path_type=Path), help="Write the outage dataset as NetCDF.")
 @JSON
 @QUIET
-def contingency(  # noqa: PLR0913, PLR0917 - one argument an option
+def contingency(
     target: str,
     overrides: tuple[str, ...],
     buses: bool,
@@ -135,9 +135,9 @@ def contingency(  # noqa: PLR0913, PLR0917 - one argument an option
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
-        from microgrid.study.outage_check import check_outages, named_outages  # noqa: PLC0415
-        from microgrid.study.recheck import network_of  # noqa: PLC0415
-        from microgrid.study.summary import outages  # noqa: PLC0415
+        from microgrid.study.outage_check import check_outages, named_outages
+        from microgrid.study.recheck import network_of
+        from microgrid.study.summary import outages
 
         case, found = network_of(target, overrides, tell)
         tell("outages")
@@ -146,16 +146,16 @@ def contingency(  # noqa: PLR0913, PLR0917 - one argument an option
             found, chosen, screen=screen, progress=lambda done, of: tell(f"outages {done:,} of {of:,}")
         )
         if out is not None:
-            from microgrid.results.files import write_dataset  # noqa: PLC0415
+            from microgrid.results.files import write_dataset
 
             write_dataset(study.result, out)
     page = outages(study, case.horizon)
     if as_json:
-        import json  # noqa: PLC0415
+        import json
 
         click.echo(json.dumps(page, indent=1))
     else:
-        from microgrid.report.terminal import print_outages  # noqa: PLC0415
+        from microgrid.report.terminal import print_outages
 
         print_outages(page, display.console())  # type: ignore[arg-type]
     return 4 if study.broken.any() else 0

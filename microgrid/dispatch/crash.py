@@ -1,9 +1,9 @@
 """Start a year's relaxation from the bases of its months.
 
-The simplex method needs far more than twelve times the work of a month for a year. Months are nearly independent: they meet
-in stored energy, commitment and a few yearly rows. So each month is solved by itself, and the year starts from their
-bases put side by side, with the rows between months basic. The optimum is the year's own either way; only the way
-there is shorter (measured in `tests/benchmarks/bench_solve.py`).
+The simplex method needs far more than twelve times the work of a month for a year. Months are nearly independent:
+they meet in stored energy, commitment and a few yearly rows. So each month is solved by itself, and the year starts
+from their bases put side by side, with the rows between months basic. The optimum is the year's own either way; only
+the way there is shorter (measured in `tests/benchmarks/bench_solve.py`).
 """
 
 from __future__ import annotations

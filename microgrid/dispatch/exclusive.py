@@ -1,8 +1,8 @@
 """Binaries for exclusive pairs, added only at steps where a solved point shows both sides at once.
 
 A relaxation seldom charges and discharges, or buys and sells, in the same step: it pays only at prices below about
-minus the wear. At the steps where it does, ``first <= F z`` and ``second <= S (1 - z)`` are added; the bounds F and S are the
-quantities' own upper bounds at that step, so the rows are valid and as tight as a single binary allows.
+minus the wear. At the steps where it does, ``first <= F z`` and ``second <= S (1 - z)`` are added; the bounds F and S
+are the quantities' own upper bounds at that step, so the rows are valid and as tight as a single binary allows.
 """
 
 from __future__ import annotations

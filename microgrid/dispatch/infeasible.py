@@ -100,12 +100,15 @@ def _shortage(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequenc
     subset = irreducible_subset(program, [worst_step]) or irreducible_subset(program, day)
     if subset:
         message += f"; these contradict each other there: {', '.join(subset)}"
-    return Infeasible(message, [*conflicts, *_network_limits(program, horizon, slacks, cuts), *_priced_limits(program, horizon, slacks)][:NAMED])
+    return Infeasible(
+        message,
+        [*conflicts, *_network_limits(program, horizon, slacks, cuts), *_priced_limits(program, horizon, slacks)][
+            :NAMED
+        ],
+    )
 
 
-def _network_limits(
-    program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]
-) -> list[Conflict]:
+def _network_limits(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]) -> list[Conflict]:
     """Elements of the network whose limits would shorten the shortage, most hours first."""
     hit: dict[tuple[str, str, str], set[int]] = {}
     for rows in program.rows:
@@ -119,7 +122,11 @@ def _network_limits(
     for (element, quantity, outage), steps in hit.items():
         after = f" after {outage}" if outage else ""
         hours = float(sum(horizon.hours[step] for step in steps))
-        found.append(Conflict(f"{quantity} limit of {element}{after}", 0.0, hours, horizon.label(min(steps)), "would have to give way"))
+        found.append(
+            Conflict(
+                f"{quantity} limit of {element}{after}", 0.0, hours, horizon.label(min(steps)), "would have to give way"
+            )
+        )
     return sorted(found, key=lambda conflict: -conflict.hours)
 
 
@@ -142,7 +149,7 @@ def _priced_limits(program: Program, horizon: Horizon, slacks: _Slacks) -> list[
     return sorted(found, key=lambda conflict: -conflict.hours)
 
 
-def _limit(name: str, word: str, bounds: np.ndarray, unit: str, hit: np.ndarray, horizon: Horizon) -> Conflict:  # noqa: PLR0913, PLR0917
+def _limit(name: str, word: str, bounds: np.ndarray, unit: str, hit: np.ndarray, horizon: Horizon) -> Conflict:
     span = f"{bounds.min():,.3g}" if np.ptp(bounds) < 1e-9 else f"{bounds.min():,.3g} … {bounds.max():,.3g}"
     inside = [int(place) for place in hit if place < horizon.count]
     hours = float(sum(horizon.hours[place] for place in inside))
@@ -159,9 +166,7 @@ def _rule(rows: RowGroup, hit: np.ndarray, horizon: Horizon) -> Conflict:
     return Conflict(f"rule {rows.name}", 0.0, hours, worst, rows.equation)
 
 
-def _conflicting_rules(
-    program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]
-) -> Infeasible:
+def _conflicting_rules(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]) -> Infeasible:
     """Rules that must give way when every rule may; the network's rows are told by element."""
     miss = dict(zip(slacks.rows.tolist(), slacks.miss.tolist(), strict=True))
     conflicts: list[Conflict] = []

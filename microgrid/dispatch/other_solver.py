@@ -15,9 +15,14 @@ from microgrid.dispatch.solve import InfeasibleProgram, Solution, Stage
 from microgrid.errors import InvalidInput, Problem, SolverLimit
 
 _GAP_OPTION = {
-    "appsi_highs": "mip_rel_gap", "cbc": "ratioGap", "glpk": "mipgap", "gurobi": "MIPGap", "cplex": "mip_tolerances_mipgap",
-    "scip": "limits/gap", "xpress": "miprelstop",
-}  # fmt: skip
+    "appsi_highs": "mip_rel_gap",
+    "cbc": "ratioGap",
+    "glpk": "mipgap",
+    "gurobi": "MIPGap",
+    "cplex": "mip_tolerances_mipgap",
+    "scip": "limits/gap",
+    "xpress": "miprelstop",
+}
 _TIME_OPTION = {
     "appsi_highs": "time_limit", "cbc": "seconds", "glpk": "tmlim", "gurobi": "TimeLimit", "cplex": "timelimit",
     "scip": "limits/time", "xpress": "maxtime",

@@ -24,7 +24,7 @@ from microgrid.schema.quantity import Declared
 
 @dataclass(frozen=True)
 class SolveSettings:
-    """How far and with what to solve: relative `gap`, wall `time_limit_s`, and `solver` (``highs`` or a Pyomo solver)."""
+    """How far and with what to solve: relative `gap`, wall `time_limit_s`, `solver` (``highs`` or a Pyomo one)."""
 
     gap: float = 1e-3
     time_limit_s: float = 1800.0
@@ -35,8 +35,8 @@ class SolveSettings:
 class Dispatch:
     """An audited dispatch.
 
-    `dataset` is described in `microgrid.results.dataset`; `injections` are MW by (part, bus), shape (steps,); `duals` holds
-    the price of every row group by name, shape (rows of the group,), USD per unit of the row.
+    `dataset` is described in `microgrid.results.dataset`; `injections` are MW by (part, bus), shape (steps,); `duals`
+    holds the price of every row group by name, shape (rows of the group,), USD per unit of the row.
     """
 
     dataset: xr.Dataset
@@ -51,7 +51,7 @@ class Dispatch:
         return self.audit.injections
 
 
-def dispatch(  # noqa: PLR0913 - the case's parts and the few ways to look at them
+def dispatch(
     parts: Mapping[str, Declared],
     horizon: Horizon,
     inputs: Mapping[str, np.ndarray],
@@ -108,7 +108,7 @@ def dispatch(  # noqa: PLR0913 - the case's parts and the few ways to look at th
     return Dispatch(dataset, solution, checked, stages, duals)
 
 
-def _solve(  # noqa: PLR0913, PLR0917 - the model in both forms, and how to solve it
+def _solve(
     model: DispatchModel,
     program: Program,
     horizon: Horizon,

@@ -86,10 +86,21 @@ def _peaks(rows: Sequence[Row], console: Console) -> None:
         ("import MWh", "right"),
     ]
     table(
-        "Peaks by month", columns,
-        [(row["poi"], row["month"], f"{row['import_mw']:,.2f}", row["at"], f"{row['export_mw']:,.2f}", usd(row["import_mwh"])) for row in rows],
+        "Peaks by month",
+        columns,
+        [
+            (
+                row["poi"],
+                row["month"],
+                f"{row['import_mw']:,.2f}",
+                row["at"],
+                f"{row['export_mw']:,.2f}",
+                usd(row["import_mwh"]),
+            )
+            for row in rows
+        ],
         console,
-    )  # fmt: skip
+    )
 
 
 def _commitment(rows: Sequence[Row], console: Console) -> None:
@@ -101,10 +112,14 @@ def _commitment(rows: Sequence[Row], console: Console) -> None:
         ("MWh", "right"),
     ]
     table(
-        "Commitment", columns,
-        [(row["part"], usd(row["unit_hours"]), usd(row["hours_any"]), usd(row["starts"]), usd(row["energy_mwh"])) for row in rows],
+        "Commitment",
+        columns,
+        [
+            (row["part"], usd(row["unit_hours"]), usd(row["hours_any"]), usd(row["starts"]), usd(row["energy_mwh"]))
+            for row in rows
+        ],
         console,
-    )  # fmt: skip
+    )
 
 
 def _curtailment(rows: Sequence[Row], console: Console) -> None:
@@ -116,10 +131,14 @@ def _curtailment(rows: Sequence[Row], console: Console) -> None:
         ("highest MW", "right"),
     ]
     table(
-        "Curtailed, and why", columns,
-        [(row["part"], row["reason"], f"{row['mwh']:,.1f}", f"{row['hours']:,.1f}", f"{row['highest_mw']:,.2f}") for row in rows],
+        "Curtailed, and why",
+        columns,
+        [
+            (row["part"], row["reason"], f"{row['mwh']:,.1f}", f"{row['hours']:,.1f}", f"{row['highest_mw']:,.2f}")
+            for row in rows
+        ],
         console,
-    )  # fmt: skip
+    )
 
 
 def _flexibility(rows: Sequence[Row], console: Console) -> None:
@@ -244,8 +263,8 @@ def print_certificates(rows: Sequence[Row], console: Console) -> None:
     ]
     lines = [
         (
-            row["check"], "none" if row["residual"] is None else f"{row['residual']:.1e}", f"{row['tolerance']:.1e}", row["unit"],
-            "holds" if row["holds"] else "MISSED", row["where"],
+            row["check"], "none" if row["residual"] is None else f"{row['residual']:.1e}", f"{row['tolerance']:.1e}",
+            row["unit"], "holds" if row["holds"] else "MISSED", row["where"],
         )
         for row in rows
     ]  # fmt: skip

@@ -1,8 +1,8 @@
 """Dispatch as a flat xarray Dataset: one variable a quantity, named ``part.quantity``, with unit and meaning.
 
-Dimensions: ``time`` (UTC beginning of a step, no zone in the stamp), ``edge`` (instants), and named sets such as ``month``.
-Money stands under ``cost.part.item`` in USD, positive when paid. Injections stand under ``injection.part`` in MW (or
-``injection.part@bus`` where a part spreads unevenly), positive into the bus.
+Dimensions: ``time`` (UTC beginning of a step, no zone in the stamp), ``edge`` (instants), and named sets such as
+``month``. Money stands under ``cost.part.item`` in USD, positive when paid. Injections stand under ``injection.part``
+in MW (or ``injection.part@bus`` where a part spreads unevenly), positive into the bus.
 """
 
 from __future__ import annotations

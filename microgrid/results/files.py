@@ -24,8 +24,15 @@ import xarray as xr
 from microgrid.errors import InvalidInput, Problem
 
 MANIFEST, SUMMARY, CASE, DISPATCH, POWERFLOW, INPUTS, BILL, NETWORK = (
-    "manifest.json", "summary.json", "case.yaml", "dispatch.nc", "powerflow.nc", "inputs.nc", "bill.csv", "network.json",
-)  # fmt: skip
+    "manifest.json",
+    "summary.json",
+    "case.yaml",
+    "dispatch.nc",
+    "powerflow.nc",
+    "inputs.nc",
+    "bill.csv",
+    "network.json",
+)
 PACKAGES = ("microgrid", "pandapower", "pyomo", "highspy", "numpy", "scipy", "xarray", "numba", "holidays", "tzdata")
 
 
@@ -171,6 +178,20 @@ def _digest(file: Path) -> str:
 
 
 __all__ = [
-    "BILL", "CASE", "DISPATCH", "INPUTS", "MANIFEST", "NETWORK", "POWERFLOW", "SUMMARY", "Results", "changed_files", "open_results",
-    "versions", "write_dataset", "write_json", "write_manifest", "writing",
-]  # fmt: skip
+    "BILL",
+    "CASE",
+    "DISPATCH",
+    "INPUTS",
+    "MANIFEST",
+    "NETWORK",
+    "POWERFLOW",
+    "SUMMARY",
+    "Results",
+    "changed_files",
+    "open_results",
+    "versions",
+    "write_dataset",
+    "write_json",
+    "write_manifest",
+    "writing",
+]

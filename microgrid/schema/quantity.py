@@ -71,8 +71,8 @@ def quantity(  # noqa: PLR0913 - one keyword per declared attribute of a field
 ) -> Any:
     """Declare a field with its unit ("1" for pure numbers), meaning, LaTeX symbol and limits.
 
-    A `default` of ``...`` makes the field required. The limits also hold for every value of a series; `describe` and the
-    JSON Schema show them.
+    A `default` of ``...`` makes the field required. The limits also hold for every value of a series; `describe` and
+    the JSON Schema show them.
     """
     limits = Limits(gt, ge, lt, le)
     extra: dict[str, Any] = {"unit": unit, "symbol": symbol, **limits.json_schema()}

@@ -36,8 +36,8 @@ Injections = dict[tuple[str, str], np.ndarray]
 class NetworkCheck:
     """Every step in AC: the flows, what breaks a limit, and the certificates.
 
-    `net` is the network by itself, `attached` the same with all parts, `profiles` their powers, `controls` what regulated
-    it, `grid` its per-unit form.
+    `net` is the network by itself, `attached` the same with all parts, `profiles` their powers, `controls` what
+    regulated it, `grid` its per-unit form.
     """
 
     powerflow: xr.Dataset

@@ -128,7 +128,7 @@ def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decisi
 
 
 def _near(result: xr.Dataset) -> np.ndarray:
-    """Outage-steps within 3 % of an emergency rating or 0.003 pu of an emergency voltage: the next optimum goes there."""
+    """Outage-steps within 3 % of an emergency rating or 0.003 pu of a voltage limit: the next optimum goes there."""
     loading = np.nan_to_num(result["loading"].to_numpy())
     low, high = (np.nan_to_num(result[name].to_numpy(), nan=1.0) for name in ("low_margin_pu", "high_margin_pu"))
     return np.asarray((loading > NEAR_LOADING) | (low < NEAR_MARGIN_PU) | (high < NEAR_MARGIN_PU))

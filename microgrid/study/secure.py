@@ -1,8 +1,8 @@
 """Close the loop between dispatch and network: violations become rows, losses enter the balance, until AC agrees.
 
 Round 0 knows no network. Every later round is solved with all rows so far; rows accumulate, because replacing them
-oscillates. The loop ends when no limit is broken and the losses of the dispatch are those of the AC power flow, or when a
-violation remains that no decision moves.
+oscillates. The loop ends when no limit is broken and the losses of the dispatch are those of the AC power flow, or
+when a violation remains that no decision moves.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from microgrid.powerflow.limits import normal_limits
 from microgrid.powerflow.outages import intact_network
 from microgrid.powerflow.settle import regulate
 from microgrid.powerflow.solve import Model
-from microgrid.study.outage_check import OutageCheck, check_outages, outage_rows
 from microgrid.study.network_check import NetworkCheck, at_buses, certified, check_network
+from microgrid.study.outage_check import OutageCheck, check_outages, outage_rows
 
 MOST_ROUNDS = 6
 LOSS_MISSED_MW = 0.05  # a step whose losses are missed by more gets another tangent
@@ -109,7 +109,7 @@ def _outages(check: NetworkCheck, mode: str, place: int, progress: Progress) -> 
     return check_outages(check)
 
 
-def _round(  # noqa: PLR0913, PLR0917 - what one round found
+def _round(
     case: Case, found: Dispatch, check: NetworkCheck, outages: OutageCheck | None, miss: np.ndarray, cuts: int
 ) -> Round:
     return Round(
@@ -166,7 +166,7 @@ def _intact_rows(check: NetworkCheck, decisions: tuple[Decision, ...], steps: np
 
 
 def scaled(cut: NetworkCut) -> NetworkCut:
-    """A voltage or current row in percent: sizes near one suit the LP, and its price reads as USD per percentage point."""
+    """A voltage or current row in percent: sizes near one suit the LP, its price is USD per percentage point."""
     if cut.quantity == "loss":
         return cut
     coefficients = tuple((key, 100.0 * value) for key, value in cut.coefficients)

@@ -95,7 +95,7 @@ def finish(case: Case, found: Dispatch, progress: Progress, secured: Secured | N
     return SolvedCase(case, found, data, billing, check, page, secured)
 
 
-def _summary(  # noqa: PLR0913, PLR0917 - one argument a section
+def _summary(
     case: Case,
     found: Dispatch,
     data: xr.Dataset,
@@ -154,11 +154,16 @@ def _facts(solved: SolvedCase) -> dict[str, Any]:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs": dict(solved.case.files),
         "solver": {
-            "name": "HiGHS", "version": version_text(), "objective_usd": solution.objective, "bound_usd": solution.bound,
-            "gap": solution.gap, "stages": [stage.name for stage in solution.stages], "seed": 0,
+            "name": "HiGHS",
+            "version": version_text(),
+            "objective_usd": solution.objective,
+            "bound_usd": solution.bound,
+            "gap": solution.gap,
+            "stages": [stage.name for stage in solution.stages],
+            "seed": 0,
         },
         "certificates": [dataclasses.asdict(residual) for residual in certificates],
-    }  # fmt: skip
+    }
 
 
 __all__ = ["SolvedCase", "finish", "save", "solve_case"]

@@ -93,10 +93,16 @@ def peaks(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
         for place, label in enumerate(horizon.months.labels):
             steps = np.flatnonzero(months == place)
             worst = int(steps[np.argmax(bought[steps])])
-            rows.append({
-                "poi": poi, "month": label, "import_mw": float(bought[worst]), "at": horizon.label(worst),
-                "export_mw": float(sold[steps].max()), "import_mwh": float(bought[steps] @ np.asarray(horizon.hours)[steps]),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "poi": poi,
+                    "month": label,
+                    "import_mw": float(bought[worst]),
+                    "at": horizon.label(worst),
+                    "export_mw": float(sold[steps].max()),
+                    "import_mwh": float(bought[steps] @ np.asarray(horizon.hours)[steps]),
+                }
+            )
     return rows
 
 
@@ -125,10 +131,15 @@ def curtailment(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
         hit = amount > CURTAILED_MW
         for reason in sorted(set(reason_of[hit].tolist())):
             steps = hit & (reason_of == reason)
-            rows.append({
-                "part": name.removesuffix(".curtailed_mw"), "reason": reason, "mwh": float(amount[steps] @ hours[steps]),
-                "hours": float(hours[steps].sum()), "highest_mw": float(amount[steps].max()),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "part": name.removesuffix(".curtailed_mw"),
+                    "reason": reason,
+                    "mwh": float(amount[steps] @ hours[steps]),
+                    "hours": float(hours[steps].sum()),
+                    "highest_mw": float(amount[steps].max()),
+                }
+            )
     return sorted(rows, key=lambda row: (row["part"], -row["mwh"]))
 
 
@@ -241,7 +252,7 @@ def _finite(value: float) -> float | None:
 
 
 def by_month(dispatch: xr.Dataset, horizon: Horizon) -> pd.DataFrame:
-    """Money by item (rows) and local month (columns), USD; items that are not by step or month stand under ``window``."""
+    """Money by item (rows) and local month (columns), USD; items without step or month stand under ``window``."""
     columns = [*horizon.months.labels, "window"]
     table = {}
     for name in dispatch:

@@ -1,8 +1,8 @@
 """Recompute the certificates of a result folder from its files alone.
 
-The case is rebuilt from the resolved ``case.yaml`` and ``inputs.nc``, the dispatch is taken from ``dispatch.nc`` and every
-page is read on it again, the tariffs bill it again, and the network of ``network.json`` is solved again at every step and
-compared with ``powerflow.nc``. No optimiser takes part.
+The case is rebuilt from the resolved ``case.yaml`` and ``inputs.nc``, the dispatch is taken from ``dispatch.nc`` and
+every page is read on it again, the tariffs bill it again, and the network of ``network.json`` is solved again at
+every step and compared with ``powerflow.nc``. No optimiser takes part.
 """
 
 from __future__ import annotations
