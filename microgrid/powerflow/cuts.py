@@ -26,6 +26,7 @@ from microgrid.powerflow.sensitivity import Sensitivity, sensitivity
 from microgrid.powerflow.settle import Regulated
 from microgrid.powerflow.solve import drawn_power, pick_points
 
+Quantity = Literal["voltage low", "voltage high", "current"]
 FACES_RAD = np.array([-1.2, -0.8, -0.4, 0.0, 0.4, 0.8, 1.2])
 
 
@@ -144,7 +145,7 @@ def build_cuts(
     part = snapshot.pick(due)
     place = np.full(len(snapshot.steps), -1)
     place[due] = np.arange(len(due))
-    tangent = _Tangent.at(part, decisions)
+    tangent = Tangent.at(part, decisions)
     cuts = tangent.voltage_cuts("voltage low", low[0], place[low[1]], limits, chosen)
     cuts += tangent.voltage_cuts("voltage high", high[0], place[high[1]], limits, chosen)
     return cuts + tangent.current_cuts(branch, place[column], limits, chosen)
@@ -154,7 +155,7 @@ def build_loss_cuts(
     snapshot: Snapshot, decisions: tuple[Decision, ...], options: CutOptions | None = None
 ) -> list[NetworkCut]:
     """One loss tangent per column of the intact network: loss >= loss at the point + slope times the move."""
-    return _Tangent.at(snapshot, decisions).loss_cuts(options or CutOptions())
+    return Tangent.at(snapshot, decisions).loss_cuts(options or CutOptions())
 
 
 def _voltage_pairs(
@@ -181,7 +182,7 @@ def _current_pairs(snapshot: Snapshot, limits: RowLimits, options: CutOptions) -
 
 
 @dataclass(frozen=True)
-class _Tangent:
+class Tangent:
     """Columns with sensitivities folded onto the decisions: weights (inputs, decisions) of P and Q at bus rows."""
 
     snapshot: Snapshot
@@ -192,7 +193,7 @@ class _Tangent:
     injection_mw: np.ndarray
 
     @classmethod
-    def at(cls, snapshot: Snapshot, decisions: tuple[Decision, ...]) -> _Tangent:
+    def at(cls, snapshot: Snapshot, decisions: tuple[Decision, ...]) -> Tangent:
         """Linearise the columns for the decisions at live buses."""
         live = tuple(decision for decision in decisions if decision.row >= 0)
         rows, place = np.unique(np.array([decision.row for decision in live], np.int64), return_inverse=True)
@@ -204,24 +205,33 @@ class _Tangent:
         keys = tuple((decision.part, decision.bus) for decision in live)
         return cls(snapshot, keys, slopes, fold_p, fold_q, injection)
 
-    def _cut(
-        self,
-        column: int,
-        slope: np.ndarray,
-        value: float,
-        kind: Literal["voltage low", "voltage high", "current"],
-        name: str,
+    def cut(
+        self, column: int, slope: np.ndarray, room: float, element: str, outage: str = "", kind: Quantity = "current"
     ) -> NetworkCut:
-        """Row slope · x <= slope · x0 + value, where `value` is the room left at the point."""
-        bound = float(slope @ self.injection_mw[:, column]) + value
+        """Row slope · x <= slope · x0 + room, where `room` is what is left to the limit at the point."""
         return NetworkCut(
             step=int(self.snapshot.steps[column]),
             coefficients=self._coefficients(slope),
-            bound=bound,
-            element=name,
+            bound=float(slope @ self.injection_mw[:, column]) + room,
+            element=element,
             quantity=kind,
-            outage=self.snapshot.outage[column],
+            outage=outage or self.snapshot.outage[column],
         )
+
+    def active_flow(self, row: int) -> np.ndarray:
+        """Slope of the active power into a branch at its from end, pu per MW decided, (columns, decisions)."""
+        snapshot, grid = self.snapshot, self.snapshot.system.model.grid
+        every = np.arange(len(snapshot.steps))
+        from_end = np.ones(len(every), bool)
+        bus = grid.branches.from_bus[row]
+        v = snapshot.voltage[bus]
+        i = terminal_currents(grid.branches, snapshot.voltage, snapshot.tapped)[0][row]
+        i_p, i_q = self.slopes.current(grid.branches, snapshot.tapped, np.full(len(every), row), every, from_end)
+        by_p, by_q = (
+            (v[:, None] * np.conj(di) + dv[:, bus] * np.conj(i)[:, None]).real
+            for di, dv in ((i_p, self.slopes.voltage_p), (i_q, self.slopes.voltage_q))
+        )
+        return np.asarray(by_p @ self.fold_p + by_q @ self.fold_q)
 
     def _coefficients(self, slope: np.ndarray) -> tuple[tuple[tuple[str, str], float], ...]:
         return tuple((key, float(value)) for key, value in zip(self.keys, slope, strict=True) if value != 0.0)
@@ -242,7 +252,7 @@ class _Tangent:
         sign, bound = (-1.0, limits.low_pu) if kind == "voltage low" else (1.0, limits.high_pu)
         room = sign * (bound[bus] - vm_pu) - options.voltage_margin_pu
         return [
-            self._cut(int(column[n]), sign * slope[n], float(room[n]), kind, f"bus {names[bus[n]]}")
+            self.cut(int(column[n]), sign * slope[n], float(room[n]), f"bus {names[bus[n]]}", kind=kind)
             for n in range(len(bus))
         ]
 
@@ -270,7 +280,7 @@ class _Tangent:
                 turn = np.exp(-1j * (np.angle(current[n]) + face))
                 room = 1.0 - options.current_margin - float((turn * current[n]).real / limit[n])
                 name = branches.label[branch[n]]
-                out.append(self._cut(int(column[n]), (turn * slope[n]).real, room, "current", name))
+                out.append(self.cut(int(column[n]), (turn * slope[n]).real, room, name))
         return out
 
     def loss_cuts(self, options: CutOptions) -> list[NetworkCut]:
@@ -329,6 +339,7 @@ __all__ = [
     "CutOptions",
     "Decision",
     "Snapshot",
+    "Tangent",
     "build_cuts",
     "build_loss_cuts",
     "intact_snapshot",

@@ -49,7 +49,7 @@ def power_models(net: Any) -> dict[str, Any]:
 
 
 def lightsim_series(net: Any, load_mva: np.ndarray, gen_mw: np.ndarray, start: np.ndarray) -> tuple[Any, np.ndarray]:
-    """A lightsim2grid time series; `load_mva` (bus rows, steps) complex, `gen_mw` (generators, steps); run it by calling.
+    """A lightsim2grid time series; `load_mva` (bus rows, steps) complex, `gen_mw` (generators, steps).
 
     Returns a function that solves all steps, and the array it fills is read by ``get_voltages``.
     """

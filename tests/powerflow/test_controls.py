@@ -26,7 +26,7 @@ from microgrid.powerflow.extract import pandapower_options
 from microgrid.powerflow.reference import apply_step, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
 
-STEPS = 30
+STEPS = 14
 
 
 def stressed(make_profiles: Any, net: Any, steps: int = STEPS, seed: int = 3) -> Profiles:
@@ -56,12 +56,12 @@ def test_tap_memory_is_the_sequential_run(ring_network: Any, make_profiles: Any)
     net = ring_network()
     net.trafo["sn_mva"] = 9.0
     DiscreteTapControl(net, 0, 0.98, 1.01, side="lv")
-    profiles = stressed(make_profiles, net, 40)
+    profiles = stressed(make_profiles, net, 20)
     controls = Controls(read_controls(net).tap_changers, tap_memory=True)
-    remembered = run_power_flow(net, profiles, controls, chunk=16)["tap_position"].to_numpy()[0]
+    remembered = run_power_flow(net, profiles, controls, chunk=8)["tap_position"].to_numpy()[0]
     forgotten = run_power_flow(net, profiles)["tap_position"].to_numpy()[0]
     theirs = []
-    for step in range(40):
+    for step in range(20):
         apply_step(net, profiles, step)
         pp.runpp(net, run_control=True, tolerance_mva=1e-10, **pandapower_options(net))
         theirs.append(int(net.trafo.tap_pos[0]))

@@ -23,6 +23,7 @@ from microgrid.powerflow.judge import RowLimits
 from microgrid.powerflow.limits import emergency_limits, normal_limits
 from microgrid.powerflow.outage_cases import resolve_outages, single_outages
 from microgrid.powerflow.outage_columns import Intact, solve_outages
+from microgrid.powerflow.outage_rows import build_outage_rows
 from microgrid.powerflow.outages import intact_network
 from microgrid.powerflow.settle import regulated
 
@@ -123,9 +124,9 @@ def price_of(steps: int) -> np.ndarray:
     return np.maximum(5.0, 60.0 + 50.0 * np.sin(2.0 * np.pi * np.arange(steps) / 24.0) + noise)
 
 
-def loop(net: Any, steps: int, *, secure: bool) -> list[int]:
+def loop(net: Any, steps: int, *, secure: bool, first: list[NetworkCut] | None = None) -> list[int]:
     """Broken limits before cuts and after each round; cuts are accumulated."""
-    price, cuts, history = price_of(steps), [], []
+    price, cuts, history = price_of(steps), list(first or []), []
     for _ in range(5):
         mine_mw = dispatch(price, cuts)
         broken, fresh = check(net, mine_mw, secure=secure)
@@ -157,6 +158,23 @@ def test_a_day_secure_against_every_line_outage(ring_network: Any) -> None:
     assert history[0] > 5
     assert history[-1] == 0
     assert len(history) <= 4
+
+
+def test_rows_estimated_before_any_outage_save_rounds(ring_network: Any) -> None:
+    """Warm start: rows from a middling dispatch; the first dispatch already respects most outages."""
+    net = site(ring_network)
+    net.line["max_i_ka"] = 0.3
+    middling = np.full((len(MINES), STEPS), 3.0)
+    system = regulated(net)
+    intact = intact_network(system, profiles_of(net, middling), np.arange(STEPS))
+    cases = resolve_outages(system.model.grid, single_outages(net, ("line",)))
+    emergency = RowLimits.of(system.model.grid, emergency_limits(net, system.model.grid))
+    first = build_outage_rows(intact_snapshot(intact), decisions_of(net, system, middling), cases, emergency)
+    assert {cut.outage for cut in first} <= {case.outage.label for case in cases}
+    cold, warm = loop(net, STEPS, secure=True), loop(net, STEPS, secure=True, first=first)
+    assert warm[-1] == 0
+    assert warm[0] < 0.7 * cold[0]
+    assert len(warm) <= len(cold)
 
 
 def test_cuts_predict_the_network_to_first_order(ring_network: Any) -> None:
