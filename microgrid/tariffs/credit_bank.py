@@ -93,10 +93,7 @@ def write_credits(charges: Sequence[AnyCharge], page: Page) -> None:
     if export is None or export.scheme not in DOLLAR_BANK:
         return
     paid = [charge.id for charge in charges if is_export(charge)]
-    credit: list[Linear] = [
-        total([*(terms[c] for terms in page.credits.values()), *(-1.0 * page.amounts[name][c] for name in paid)])
-        for c in page.cycles
-    ]
+    credit = _credit_terms(page, paid)
     offsets = offset_charges(charges, export)
     applied = page.variable("applied", "credits", "USD", "banked dollars applied to the bill")
     bank = page.variable("bank", "credits", "USD", "dollars left after the cycle")
@@ -128,6 +125,14 @@ def write_credits(charges: Sequence[AnyCharge], page: Page) -> None:
         return applied[c] <= total(page.amounts[name][c] for name in offsets)
 
     _money(page, (credit, applied, cashed), paid=bool(paid), price=export.true_up_price or 0.0)
+
+
+def _credit_terms(page: Page, paid: Sequence[str]) -> list[Linear]:
+    """Dollars credited by cycle: surplus of net metering, and payments for export."""
+    return [
+        total([*(terms[c] for terms in page.credits.values()), *(-1.0 * page.amounts[name][c] for name in paid)])
+        for c in page.cycles
+    ]
 
 
 def _money(

@@ -17,7 +17,7 @@ page section 3). One binary for each tier and cycle that the load can reach.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -188,6 +188,20 @@ def _pieces(page: Page, stairs: Stairs, pieces: list[Piece]) -> Terms:
         r"""q_c = \sum_k q_{c,k}"""
         return total(part[k] for k in of_cycle[c]) == stairs.quantity[c]
 
+    _bound_parts(page, name, pieces, part, along)
+    if demand is not None:
+        _tie_demand(page, stairs, pieces, of_cycle, (chosen, demand))
+
+    return [
+        total(KILO * pieces[k].price * part[k] + along(pieces[k].cost, k) for k in of_cycle[c]) for c in page.cycles
+    ]
+
+
+def _bound_parts(
+    page: Page, name: str, pieces: list[Piece], part: Terms, along: Callable[[tuple[float, float], int], Linear]
+) -> None:
+    places, block = range(len(pieces)), page.block
+
     @block.constraint(places, of=name)
     def not_below(k: int) -> Relation:
         r"""q_k \ge ub_{k-1}(D_k, y_k)"""
@@ -197,13 +211,6 @@ def _pieces(page: Page, stairs: Stairs, pieces: list[Piece]) -> Terms:
     def not_above(k: int) -> Relation:
         r"""q_k \le ub_k(D_k, y_k)"""
         return part[k] <= along(pieces[k].high, k)
-
-    if demand is not None:
-        _tie_demand(page, stairs, pieces, of_cycle, (chosen, demand))
-
-    return [
-        total(KILO * pieces[k].price * part[k] + along(pieces[k].cost, k) for k in of_cycle[c]) for c in page.cycles
-    ]
 
 
 def _tie_demand(
