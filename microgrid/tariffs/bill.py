@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.tariffs.axis import Axis
-from microgrid.tariffs.charges import AnyCharge, EnergyCharge, MinimumBill, NetMeteredEnergy
+from microgrid.tariffs.charges import AnyCharge, DemandCharge, EnergyCharge, Fixed, MinimumBill, NetMeteredEnergy
 from microgrid.tariffs.credit_bank import bill_credits
 from microgrid.tariffs.determinants.billing_demand import missing_history
 from microgrid.tariffs.determinants.past import Missing
@@ -92,7 +92,7 @@ def bill(
         raise InvalidInput([missing_history(Missing(ref, cycles)) for ref, cycles in reading.missing.items()])
     ledger = Ledger(reading.axis.cycles.labels, cents=tariff.billing.rounding == "cent_per_line")
     _bill_supply(tariff, reading, ledger)
-    for charge in with_defaults(tariff.charges):
+    for charge in with_defaults(tariff):
         ledger.open(charge.id, charge.kind, charge.tags)
         _bill_charge(tariff, charge, reading, ledger)
     _bill_nonbypassable(tariff, reading, ledger)
@@ -139,16 +139,27 @@ def read_meter(tariff: Tariff, load: MeterData, *, history: History | None = Non
     return reading
 
 
-def with_defaults(charges: Sequence[AnyCharge]) -> list[AnyCharge]:
-    """Spell out minimum bills that list no charges: all earlier ones that are not exempt."""
+def with_defaults(tariff: Tariff) -> list[AnyCharge]:
+    """Spell out what charges leave to the tariff.
+
+    A minimum bill that lists no charges counts all earlier ones that are not exempt; `billing.norm_days` holds for
+    demand and monthly fixed charges that state none.
+    """
     spelled: list[AnyCharge] = []
-    for charge in charges:
+    for charge in tariff.charges:
         if isinstance(charge, MinimumBill) and not charge.of:
             earlier = tuple(other.id for other in spelled if not other.min_bill_exempt)
             spelled.append(charge.model_copy(update={"of": earlier}))
+        elif _takes_norm(charge) and tariff.billing.norm_days is not None:
+            spelled.append(charge.model_copy(update={"norm_days": tariff.billing.norm_days}))
         else:
             spelled.append(charge)
     return spelled
+
+
+def _takes_norm(charge: AnyCharge) -> bool:
+    monthly = isinstance(charge, DemandCharge) or (isinstance(charge, Fixed) and charge.per == "month")
+    return monthly and getattr(charge, "norm_days", None) is None
 
 
 def _sold_whole(tariff: Tariff, load: MeterData) -> MeterData:
@@ -215,10 +226,23 @@ def _notes(tariff: Tariff, reading: Reading) -> list[str]:
             f"the load has {axis.step_min:g} min intervals, demand is metered over {min(windows):g} min: peaks inside "
             "an interval are not seen (see peak_uplift)"
         )
+    notes += _eligibility(tariff, float(reading.load.import_kw.max()))
     if isinstance(reading.history, str):
         notes.append(f"ratchets start from `history: {reading.history}`")
     if tariff.source is not None and not tariff.source.trusted:
         notes.append(f"prices are not all read at the source ({tariff.source.doubt}): {tariff.source.doc}")
+    return notes
+
+
+def _eligibility(tariff: Tariff, peak_kw: float) -> list[str]:
+    """Notes on a peak outside the sizes that the schedule is for."""
+    sizes = {name: tariff.eligibility.get(name) for name in ("min_kw", "max_kw")}
+    low, high = (tariff.contract.get(size) if isinstance(size, str) else size for size in sizes.values())
+    notes = []
+    if low is not None and peak_kw < low:
+        notes.append(f"the schedule is for {low:,.0f} kW and more; the highest import is {peak_kw:,.0f} kW")
+    if high is not None and peak_kw > high:
+        notes.append(f"the schedule is for at most {high:,.0f} kW; the highest import is {peak_kw:,.0f} kW")
     return notes
 
 

@@ -249,7 +249,7 @@ class TariffPart(TariffOptions):
         left = whole
         for supply in self.priced.supply:
             left = supply.formulate(page, left)
-        for charge in with_defaults(self.priced.charges):
+        for charge in with_defaults(self.priced):
             page.energy_import = left if is_supply_energy(charge) else whole
             charge.formulate(page)
         page.energy_import = whole

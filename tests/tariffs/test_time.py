@@ -204,3 +204,20 @@ def test_quarter_hour_copies_of_hours_bill_the_same() -> None:
     fine = np.repeat(kw, 4)
     quarter = MeterData(pd.date_range("2025-01-01", periods=fine.size, freq="15min"), 15, fine, np.zeros(fine.size))
     assert bill(tariff, quarter).total == pytest.approx(bill(tariff, hourly).total)
+
+
+def test_norm_days_of_the_tariff_hold_where_a_charge_states_none() -> None:
+    tariff = _tariff(
+        billing={"norm_days": 30},
+        eligibility={"min_kw": 500},
+        determinants={"pk": {"kind": "demand"}},
+        charges=[
+            {"id": "d", "kind": "demand", "of": "pk", "price": 3.0},
+            {"id": "own", "kind": "demand", "of": "pk", "price": 3.0, "norm_days": 31},
+            {"id": "f", "kind": "fixed", "amount": 60.0},
+            {"id": "daily", "kind": "fixed", "amount": 1.0, "per": "day"},
+        ],
+    )
+    made = bill(tariff, _flat("2025-01-01", 31 * 24))
+    assert made.by_charge == pytest.approx({"d": 310.0, "own": 300.0, "f": 62.0, "daily": 31.0})
+    assert any("500 kW and more" in note for note in made.notes)
