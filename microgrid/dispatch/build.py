@@ -1,22 +1,25 @@
-"""Assemble one Pyomo model from the pages of all parts.
+"""Assemble one model from the pages of all parts.
 
 The assembly knows no part by name: each writes on its own `PyomoBlock`, and the only rows added here are the power
-balances of the bus groups. Row and column groups are kept in order, so that a solver's answer can be read back by
-name without touching Pyomo objects.
+balances of the bus groups. Rules are written in Pyomo expressions and flattened as they are evaluated. Row and column
+groups are kept in order, so that a solver's answer can be read back by name without touching Pyomo objects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.common.gc_manager import PauseGC
 
+from microgrid.dispatch import flatten
 from microgrid.dispatch.balance import CAMPUS, formulate_balance
-from microgrid.formulation.algebra import Linear
+from microgrid.dispatch.flatten import EXPRESSIONS, FlatRows, add_terms
+from microgrid.formulation.algebra import Linear, add_with
 from microgrid.formulation.block import Block, Bound, Campus, RowRule, Rule
 from microgrid.formulation.connection import NetworkCut
 from microgrid.formulation.evaluate import Declaration, equation, spread
@@ -26,20 +29,25 @@ from microgrid.schema.quantity import Declared
 
 @dataclass(frozen=True)
 class Rows:
-    """One named rule: its constraints in order and the position each belongs to."""
+    """One named rule: the row of its first position, the positions it was written for, and where it stands in Pyomo."""
 
     name: str
     equation: str
-    constraints: Sequence[Any]
+    start: int
     positions: Sequence[int]
+    rule: RowRule
+    block: pyo.Block
+    component: str
 
 
 @dataclass(frozen=True)
 class Columns:
-    """One declared variable: its Pyomo data in order of position."""
+    """One declared variable: its Pyomo data and its bounds in order of position, infinite where there is none."""
 
     declaration: Declaration
     variables: Sequence[Any]
+    lower: np.ndarray
+    upper: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,8 @@ class Pair:
     name: str
     first: Sequence[Any]
     second: Sequence[Any]
-    first_max: Sequence[float]
-    second_max: Sequence[float]
+    first_max: np.ndarray
+    second_max: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -62,22 +70,54 @@ class Counts:
     stopped: Sequence[Any]
 
 
+@dataclass(frozen=True)
+class Money:
+    """Terms of one item of cost (sign 1) or revenue (sign -1), USD a position."""
+
+    sign: float
+    index: Index
+    rule: Rule
+
+
 @dataclass
 class DispatchModel:
-    """A Pyomo model with its groups of columns and rows, its money by item, and the campus it describes."""
+    """A model with its groups of columns and rows, its money by item, and the campus it describes.
 
-    pyomo: pyo.ConcreteModel
+    `variables` is the Pyomo model with its variables alone; `flat` holds the rows written on them. HiGHS needs no more;
+    `pyomo`, the whole model, is completed from the same rules when another solver asks for it.
+    """
+
+    variables: pyo.ConcreteModel
     horizon: Horizon
     columns: list[Columns] = field(default_factory=list)
     rows: list[Rows] = field(default_factory=list)
-    costs: dict[str, list[Any]] = field(default_factory=dict)
+    money: dict[str, Money] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
     counts: list[Counts] = field(default_factory=list)
     campus: Campus = field(default_factory=Campus)
+    flat: FlatRows = field(default_factory=FlatRows)
+    positions: dict[int, pyo.Set] = field(default_factory=dict)
+
+    @cached_property
+    def pyomo(self) -> pyo.ConcreteModel:
+        """The whole Pyomo model: variables, constraints and objective."""
+        for rows in self.rows:
+            constraint = pyo.Constraint(list(rows.positions), rule=_constraint(rows.rule))
+            rows.block.add_component(rows.component, constraint)
+        items = [item.sign * add_terms([item.rule(place) for place in item.index]) for item in self.money.values()]
+        self.variables.objective = pyo.Objective(expr=add_terms(items))
+        return self.variables
+
+    def places(self, size: int) -> pyo.Set:
+        """Pyomo set of the positions 0 … size-1, shared by all components of that size."""
+        if size not in self.positions:
+            self.positions[size] = pyo.Set(initialize=range(size), dimen=1)
+            self.variables.add_component(f"positions_{size}", self.positions[size])
+        return self.positions[size]
 
 
 class PyomoBlock(Block):
-    """A page that becomes a Pyomo block."""
+    """A page that becomes a Pyomo block: its rules are rows at once, and Pyomo constraints on demand."""
 
     model: DispatchModel
     pyomo: pyo.Block
@@ -85,7 +125,7 @@ class PyomoBlock(Block):
     def open(self, model: DispatchModel) -> PyomoBlock:
         """Attach the page to the model being built."""
         self.model = model
-        self.pyomo = model.pyomo.parts[self.name]
+        self.pyomo = model.variables.parts[self.name]
         return self
 
     def variable(
@@ -101,29 +141,31 @@ class PyomoBlock(Block):
         of: str = "",
     ) -> Sequence[Linear]:
         """Add a Pyomo variable; the returned list is indexed by position."""
-        low, high = _plain(lower, index.size), _plain(upper, index.size)
-        variable = pyo.Var(
-            range(index.size),
+        low, high = _limits(lower, index.size, -np.inf), _limits(upper, index.size, np.inf)
+        variable = flatten.Columns(
+            self.model.places(index.size),
             domain=pyo.Integers if integer else pyo.Reals,
-            bounds=lambda _, place: (low[place], high[place]),
+            bounds=(_shared(low), _shared(high)),
         )
         self.pyomo.add_component(_component(name, of), variable)
         data = list(variable.values())
-        self.model.columns.append(Columns(Declaration(self.full(name, of), index, unit, meaning, integer), data))
+        for side, limits in (("lower", low), ("upper", high)):
+            if _shared(limits) is None:
+                for entry, limit in zip(data, limits.tolist(), strict=True):
+                    setattr(entry, side, limit)
+        declaration = Declaration(self.full(name, of), index, unit, meaning, integer)
+        self.model.columns.append(Columns(declaration, data, low, high))
+        self.model.flat.declare(data)
         return data
 
     def constraint(self, index: Iterable[int], *, of: str = "") -> Callable[[RowRule], RowRule]:
-        """Add the decorated rule as a Pyomo constraint."""
+        """Add the rows of the decorated rule."""
 
         def add(rule: RowRule) -> RowRule:
-            def row(_: object, place: int) -> object:
-                relation = rule(place)
-                return pyo.Constraint.Skip if relation is None or relation is True else relation
-
-            constraint = pyo.Constraint(list(index), rule=row)
-            self.pyomo.add_component(_component(rule.__name__, of), constraint)
+            name, add_row, start = rule.__name__, self.model.flat.add_row, self.model.flat.count
+            written = [place for place in index if add_row(rule(place))]
             self.model.rows.append(
-                Rows(self.full(rule.__name__, of), equation(rule), list(constraint.values()), list(constraint.keys()))
+                Rows(self.full(name, of), equation(rule), start, written, rule, self.pyomo, _component(name, of))
             )
             return rule
 
@@ -139,8 +181,8 @@ class PyomoBlock(Block):
 
     def _money(self, index: Index, of: str, sign: float) -> Callable[[Rule], Rule]:
         def add(rule: Rule) -> Rule:
-            terms = [rule(place) for place in index]
-            self.model.costs[self.full(rule.__name__, of)] = terms if sign > 0 else [-term for term in terms]
+            self.model.money[self.full(rule.__name__, of)] = Money(sign, index, rule)
+            self.model.flat.add_money(map(rule, index), sign)
             return rule
 
         return add
@@ -153,11 +195,15 @@ class PyomoBlock(Block):
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Keep the pair for the solve, which adds a binary only where a relaxation shows both."""
         size = self.horizon.count
-        self.model.pairs.append(Pair(self.name, first, second, _plain(first_max, size), _plain(second_max, size)))
+        limits = _limits(first_max, size, np.inf), _limits(second_max, size, np.inf)
+        self.model.pairs.append(Pair(self.name, first, second, *limits))
 
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Keep the commitment for the repair of the relaxation."""
         self.model.counts.append(Counts(running, started, stopped))
+
+    def _terms(self, rule: Rule) -> Sequence[Linear]:
+        return cast("list[Linear]", [rule(t) for t in self.horizon.steps])
 
     def _linear(self, term: Linear | float) -> Linear:
         return cast("Linear", term)
@@ -179,22 +225,41 @@ def build(
     """
     with PauseGC():
         model = DispatchModel(pyo.ConcreteModel(), horizon)
-        model.pyomo.parts = pyo.Block([*parts, CAMPUS])
+        model.variables.parts = pyo.Block([*parts, CAMPUS])
         for name, part in parts.items():
             block = PyomoBlock(name, part, horizon, inputs, model.campus, carried).open(model)
             part.formulate(block)  # type: ignore[attr-defined]
         campus = PyomoBlock(CAMPUS, Declared(), horizon, inputs, model.campus).open(model)
         formulate_balance(campus, parts, groups or {}, cuts)
-        model.pyomo.objective = pyo.Objective(expr=pyo.quicksum(term for item in model.costs.values() for term in item))
     return model
+
+
+add_with(add_terms, *EXPRESSIONS)
+
+
+def _constraint(rule: RowRule) -> Callable[[object, int], object]:
+    """Pyomo's form of a rule; a comparison of numbers that fails makes the model infeasible, as it should."""
+
+    def row(_: object, place: int) -> object:
+        relation = rule(place)
+        return relation if not isinstance(relation, (bool, np.bool_)) else pyo.Constraint.Infeasible
+
+    return row
 
 
 def _component(name: str, of: str) -> str:
     return f"{of}.{name}" if of else name
 
 
-def _plain(bound: Bound, size: int) -> list[float]:
-    return [None if entry is None else float(cast("float", entry)) for entry in spread(bound, size)]  # type: ignore[misc]
+def _limits(bound: Bound, size: int, absent: float) -> np.ndarray:
+    """One bound a position; `absent` where there is none."""
+    limits = np.array(spread(bound, size), dtype=float)
+    return np.where(np.isnan(limits), absent, limits)
 
 
-__all__ = ["Columns", "Counts", "DispatchModel", "Pair", "PyomoBlock", "Rows", "build"]
+def _shared(limits: np.ndarray) -> float | None:
+    """The bound of all positions, None when they differ."""
+    return float(limits[0]) if limits.size and (limits == limits[0]).all() else None
+
+
+__all__ = ["Columns", "Counts", "DispatchModel", "Money", "Pair", "PyomoBlock", "Rows", "build"]

@@ -67,9 +67,12 @@ class Highs:
             self.solver = highspy.Highs()
         self.set({"output_flag": False, "threads": 1, **(options or {})})
         self.mixed = bool(program.integer.any()) and not relax
-        if self.solver.passModel(_highs_lp(program, self.mixed)) == highspy.HighsStatus.kError:
+        if self.solver.passModel(_highs_lp(program)) == highspy.HighsStatus.kError:
             raise MicrogridError("HiGHS refused the compiled program")
-        self._all = np.arange(program.cost.size, dtype=np.int32)
+        if self.mixed:
+            columns = np.flatnonzero(program.integer).astype(np.int32)
+            kinds = np.full(columns.size, int(highspy.HighsVarType.kInteger), dtype=np.uint8)
+            self.solver.changeColsIntegrality(columns.size, columns, kinds)
 
     def set(self, options: dict[str, Any]) -> None:
         """Set HiGHS options; an unknown one is a defect."""
@@ -120,7 +123,7 @@ def _silenced() -> Iterator[None]:
         os.close(kept)
 
 
-def _highs_lp(program: Program, mixed: bool) -> highspy.HighsLp:  # noqa: FBT001
+def _highs_lp(program: Program) -> highspy.HighsLp:
     lp = highspy.HighsLp()
     lp.num_row_, lp.num_col_ = program.matrix.shape
     lp.col_cost_, lp.offset_ = program.cost, float(program.offset)
@@ -130,9 +133,6 @@ def _highs_lp(program: Program, mixed: bool) -> highspy.HighsLp:  # noqa: FBT001
     lp.a_matrix_.start_ = program.matrix.indptr
     lp.a_matrix_.index_ = program.matrix.indices
     lp.a_matrix_.value_ = program.matrix.data
-    if mixed:
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        lp.integrality_ = [kinds[int(flag)] for flag in program.integer]
     return lp
 
 
