@@ -58,18 +58,28 @@ def solve(
         tell("load")
         from microgrid.case.load import load_case
         from microgrid.dispatch.run import SolveSettings
+        from microgrid.results.files import check_free
         from microgrid.study.solve import save, solve_case
 
         loaded = load_case(case, overrides)
+        announce_plugins(loaded.header.plugins)
+        target = out or Path("results") / loaded.name
+        check_free(target)  # now, not after an hour of solving
         options = loaded.header.solve
         settings = SolveSettings(gap or options.gap, time_limit or options.time_limit_s, solver)
         solved = solve_case(loaded, settings=settings, secure=secure, progress=tell)
         tell("write")
-        folder = save(solved, out or Path("results") / loaded.name)
+        folder = save(solved, target)
     show_summary(solved.summary, as_json=as_json)
     if not as_json:
         click.echo(f"written to {folder}")
     return 4 if solved.violated else 0
+
+
+def announce_plugins(plugins: tuple[str, ...]) -> None:
+    """Say on standard error which files of the case were executed."""
+    if plugins:
+        click.echo(f"executed plugins of the case: {', '.join(plugins)}", err=True)
 
 
 def show_summary(summary: object, *, as_json: bool) -> None:
@@ -92,6 +102,7 @@ def validate(case: str, overrides: tuple[str, ...]) -> None:
     from microgrid.case.load import load_case
 
     loaded = load_case(case, overrides)
+    announce_plugins(loaded.header.plugins)
     horizon = loaded.horizon
     click.echo(
         f"{loaded.name}: valid; {len(loaded.parts)} parts, {len(loaded.inputs)} series, "

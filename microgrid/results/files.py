@@ -108,26 +108,36 @@ def open_results(folder: str | Path) -> Results:
 @contextmanager
 def writing(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `folder` when the body succeeds, and vanishes otherwise."""
+    check_free(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"
     draft.mkdir()
     try:
         yield draft
-        if folder.exists():
-            _refuse_foreign(folder)
-            old = draft.with_suffix(".old")
-            folder.rename(old)
-            draft.rename(folder)
-            shutil.rmtree(old)
-        else:
-            draft.rename(folder)
+        check_free(folder)
+        _exchange(folder, draft)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Never replace a folder that is not a result of this program."""
-    if folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir())):
+def _exchange(folder: Path, draft: Path) -> None:
+    """Put the draft in the place of the folder, which comes back when that fails."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    old = draft.with_suffix(".old")
+    folder.rename(old)
+    try:
+        draft.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old)
+
+
+def check_free(folder: Path) -> None:
+    """Raise InvalidInput when `folder` is there and is not a result of this program: such a folder is never replaced."""
+    if not folder.exists() or (folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))):
         return
     raise InvalidInput(Problem("exists and is not a result folder", "choose another --out", "--out", str(folder)))
 
@@ -188,6 +198,7 @@ __all__ = [
     "SUMMARY",
     "Results",
     "changed_files",
+    "check_free",
     "open_results",
     "versions",
     "write_dataset",

@@ -217,6 +217,7 @@ def test_a_new_asset_works_in_a_case(run: Callable[..., Any], tmp_path: Path, mo
     code, out, err = run("solve", "case.yaml", "--json")
     assert code == 0, err
     assert any(row["item"] == "cooler.shedding" for row in json.loads(out)["money"])
+    assert err == "executed plugins of the case: dry_cooler.py\n"
 
 
 def test_a_new_network_serves_a_case(run: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

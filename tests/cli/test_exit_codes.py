@@ -112,7 +112,8 @@ def test_network_violation_is_four_and_the_result_is_kept(tmp_path: Path, capsys
     assert (tmp_path / "out" / "manifest.json").is_file()
 
 
-def test_a_foreign_folder_is_refused(solve: Callable[..., Any]) -> None:
+def test_a_foreign_folder_is_refused_before_solving(solve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microgrid.dispatch.run.solve", lambda *_, **__: pytest.fail("solved in vain"))
     Path("out").mkdir()
     Path("out/thesis.docx").write_text("mine")
     code, _, err = solve()
