@@ -105,6 +105,12 @@ def add_source(net: Any, poi: str, source: Source) -> None:
         r0x0_max=zero_ratio,
         r0x0_min=zero_ratio,
     )
+    _add_line(net, grid_index, poi_index, source)
+    net["poi"] = poi
+
+
+def _add_line(net: Any, grid_index: int, poi_index: int, source: Source) -> None:
+    """Add the Thevenin impedance as a line of 1 km."""
     pandapower.create_line_from_parameters(
         net,
         grid_index,
@@ -122,7 +128,6 @@ def add_source(net: Any, poi: str, source: Source) -> None:
         endtemp_degree=20.0,  # an equivalent does not heat: pandapower's factor from 20 °C stays 1
         name=THEVENIN_LINE,
     )
-    net["poi"] = poi
 
 
 def _remaining_fault_level_mva(source: Source) -> float:
