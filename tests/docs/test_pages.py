@@ -48,15 +48,17 @@ def commands(text: str) -> Iterator[tuple[list[str], int]]:
     for line in text.splitlines():
         code = re.search(r"# exit (\d+)\s*$", line)
         for part in re.split(r"&&", line.partition("  # ")[0]):
-            words = shlex.split(part)
+            words = shlex.split(part.partition(" > ")[0])
             if words[:1] == ["microgrid"]:
                 yield words[1:], int(code[1]) if code else 0
 
 
-RUN = [page for page in PAGES if any(fence.language in {"sh", "python"} for fence in fences(page))]
+RUN = [
+    page for page in (*PAGES, ROOT / "README.md") if any(fence.language in {"sh", "python"} for fence in fences(page))
+]
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_of_a_page_run_and_say_what_is_shown(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
