@@ -102,7 +102,7 @@ def break_even_efficiency_j_per_th(
     return worst
 
 
-def value_of_curtailed_mwh(  # noqa: PLR0913 - one term of the rule each
+def value_of_curtailed_mwh(
     power_price_usd_per_mwh: ArrayLike,
     hashprice: ArrayLike,
     efficiency_j_per_th: ArrayLike,

@@ -45,7 +45,7 @@ class Audit:
             raise AuditFailed(missed)
 
 
-def audit(  # noqa: PLR0913 - the case's three parts, the values, and what the solver claimed
+def audit(
     parts: Mapping[str, Declared],
     horizon: Horizon,
     inputs: Mapping[str, np.ndarray],

@@ -55,6 +55,7 @@ class Pair:
     """Two quantities that must not both be positive at a step, with their upper bounds."""
 
     name: str
+    part: str
     first: Sequence[Any]
     second: Sequence[Any]
     first_max: np.ndarray
@@ -196,7 +197,9 @@ class PyomoBlock(Block):
         """Keep the pair for the solve, which adds a binary only where a relaxation shows both."""
         size = self.horizon.count
         limits = _limits(first_max, size, np.inf), _limits(second_max, size, np.inf)
-        self.model.pairs.append(Pair(self.name, first, second, *limits))
+        earlier = sum(pair.part == self.name for pair in self.model.pairs)
+        name = f"{self.name}.pair_{earlier + 1}" if earlier else self.name
+        self.model.pairs.append(Pair(name, self.name, first, second, *limits))
 
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Keep the commitment for the repair of the relaxation."""

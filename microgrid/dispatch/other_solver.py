@@ -85,16 +85,16 @@ def _run(solver: object, model: DispatchModel) -> tuple[np.ndarray, float]:
 
 
 def _add_binaries(model: DispatchModel, pair: Pair, steps: np.ndarray) -> None:
-    block = model.pyomo.parts[pair.name]
+    block = model.pyomo.parts[pair.part]
     for step in steps.tolist():
-        block.add_component(f"first_side_{step}", pyo.Var(domain=pyo.Binary))
-        side = block.component(f"first_side_{step}")
+        block.add_component(f"{pair.name}.first_side_{step}", pyo.Var(domain=pyo.Binary))
+        side = block.component(f"{pair.name}.first_side_{step}")
         first, second = (
             pyo.Constraint(expr=pair.first[step] <= pair.first_max[step] * side),
             pyo.Constraint(expr=pair.second[step] <= pair.second_max[step] * (1 - side)),
         )
-        block.add_component(f"first_only_{step}", first)
-        block.add_component(f"second_only_{step}", second)
+        block.add_component(f"{pair.name}.first_only_{step}", first)
+        block.add_component(f"{pair.name}.second_only_{step}", second)
 
 
 def _sides(program: Program, point: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ SETTLED = 1e-7
 def fractional(program: Program, point: np.ndarray) -> np.ndarray:
     """Integer columns whose value is not integral."""
     columns = np.flatnonzero(program.integer)
-    return columns[np.abs(point[columns] - np.round(point[columns])) > INTEGRAL]
+    return np.asarray(columns[np.abs(point[columns] - np.round(point[columns])) > INTEGRAL])
 
 
 def choices(program: Program) -> list[np.ndarray]:
@@ -121,7 +121,7 @@ def _run_lengths(flags: np.ndarray) -> np.ndarray:
             lengths[place] = count
         return lengths
 
-    return np.minimum(ahead(flags), ahead(flags[::-1])[::-1])
+    return np.asarray(np.minimum(ahead(flags), ahead(flags[::-1])[::-1]))
 
 
 __all__ = ["choices", "fractional", "repair", "round_commitment"]

@@ -150,7 +150,7 @@ class ValueBlock(Block):
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Keep the largest simultaneous amount of the pair."""
         overlap = [min(number(one), number(two)) for one, two in zip(first, second, strict=True)]
-        self.reading.overlaps[self.name] = max([0.0, *overlap])
+        self.reading.overlaps[self.name] = max([self.reading.overlaps.get(self.name, 0.0), *overlap])
 
     def _linear(self, term: Linear | float) -> Linear:
         return cast("Linear", term if isinstance(term, Value) else Value(float(cast("float", term))))

@@ -161,9 +161,9 @@ class TariffPart(TariffOptions):
             power_factor=self.power_factor,
             kva_facets=self.kva_facets,
             share_tiers_freely=self.share_tiers_freely,
-            largest_import_mw=self._limit(block, self.largest_import_mw, "import_limit_mw"),
+            largest_import_mw=self._limit(block, self.largest_import_mw, "import_right_mw"),
             reach=cache(lambda: self._reach(page, times)),
-            largest_export_mw=self._limit(block, self.largest_export_mw, "export_limit_mw"),
+            largest_export_mw=self._limit(block, self.largest_export_mw, "export_right_mw"),
             export=self.priced.export,
         )
         page.energy_import, page.energy_export = priced_terms(page)
