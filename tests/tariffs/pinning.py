@@ -44,7 +44,7 @@ def page_of(
         **options,
     )
     if published_limit_mw is not None:
-        signals["import_limit_mw"] = np.full(len(load.times), published_limit_mw)
+        signals["import_right_mw"] = np.full(len(load.times), published_limit_mw)
     if without_limits:
         part = part.model_copy(update={"largest_import_mw": None, "largest_export_mw": None})
     return pinned(part, load.times, int(load.step_min), signals, load.series, carried=carried)
