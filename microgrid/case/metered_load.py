@@ -73,21 +73,29 @@ def read_metered_load(
         for name in ("export", "generation", "reactive")
         if (column := getattr(statement, f"{name}_column"))
     }
-    times = (
-        load.times
-        if tariff.timezone != NAIVE
-        else load.times.tz_convert(statement.reading.zone or "UTC").tz_localize(None)
-    )
     given = _tariff_series(tariff, load, folder, series or {})
+    return MeteredLoad(_metered(tariff, statement, load, power, others, given), load.notes)
+
+
+def _metered(
+    tariff: Tariff,
+    statement: MeterStatement,
+    load: CleanSeries,
+    power: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    series: Mapping[str, np.ndarray],
+) -> MeterData:
+    """Meter data on the tariff's clock."""
+    times = load.times
+    if tariff.timezone == NAIVE:
+        times = times.tz_convert(statement.reading.zone or "UTC").tz_localize(None)
     if "export" in others:
-        data = MeterData(times, load.step_min, power, others["export"], series=given)
+        data = MeterData(times, load.step_min, power, others["export"], series=series)
     else:
-        data = MeterData.from_load(times, load.step_min, power, generation_kw=others.get("generation"), series=given)
+        data = MeterData.from_load(times, load.step_min, power, generation_kw=others.get("generation"), series=series)
     if "reactive" in others:
-        data = data.with_values(kvar=others["reactive"], kva=np.hypot(data.import_kw, others["reactive"]))
-    elif statement.power_factor is not None:
-        data = data.at_power_factor(statement.power_factor)
-    return MeteredLoad(data, load.notes)
+        return data.with_values(kvar=others["reactive"], kva=np.hypot(data.import_kw, others["reactive"]))
+    return data if statement.power_factor is None else data.at_power_factor(statement.power_factor)
 
 
 def _column(path: Path, tariff: Tariff, statement: MeterStatement, column: str) -> CleanSeries:
