@@ -19,6 +19,7 @@ from microgrid.case.model import Case
 from microgrid.dispatch.solve import Solution, Stage
 from microgrid.errors import Residual
 from microgrid.formulation.horizon import Horizon
+from microgrid.powerflow.solve import Status
 from microgrid.results.dataset import COST, INJECTION
 from microgrid.study.outage_check import OutageCheck, worst_outages
 from microgrid.study.secure import Secured, shadow_prices
@@ -166,7 +167,7 @@ def network(flow: xr.Dataset, violations: Iterable[Any], horizon: Horizon) -> Ro
     found = list(violations)
     status = flow["status"].to_numpy()
     return {
-        "steps": int(status.size), "divergent": int((status >= 2).sum()), "losses_mwh": _losses(flow, horizon),
+        "steps": int(status.size), "divergent": int((status == Status.DIVERGENT).sum()), "losses_mwh": _losses(flow, horizon),
         "lowest_voltage": _extreme(flow["vm_pu"], "bus", np.nanargmin, horizon),
         "highest_voltage": _extreme(flow["vm_pu"], "bus", np.nanargmax, horizon),
         "highest_loading": _extreme(flow["loading_percent"], "branch", np.nanargmax, horizon),
