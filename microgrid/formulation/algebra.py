@@ -7,6 +7,7 @@ the audit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, cast
@@ -74,17 +75,23 @@ class Value:
 
     def __le__(self, other: Value | float) -> Slack:
         right = number(other)
-        return Slack(max(0.0, self.number - right), max(abs(self.number), abs(right)))
+        return Slack(_excess(self.number - right), max(abs(self.number), abs(right)))
 
     def __ge__(self, other: Value | float) -> Slack:
         right = number(other)
-        return Slack(max(0.0, right - self.number), max(abs(self.number), abs(right)))
+        return Slack(_excess(right - self.number), max(abs(self.number), abs(right)))
 
     def __eq__(self, other: object) -> Slack:  # type: ignore[override]
         right = number(cast("Value | float", other))
-        return Slack(abs(self.number - right), max(abs(self.number), abs(right)))
+        miss = abs(self.number - right)
+        return Slack(math.inf if math.isnan(miss) else miss, max(abs(self.number), abs(right)))
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _excess(amount: float) -> float:
+    """Positive part; what is no number misses every limit."""
+    return math.inf if math.isnan(amount) else max(0.0, amount)
 
 
 def number(term: Any) -> float:

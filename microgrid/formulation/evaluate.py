@@ -7,6 +7,7 @@ a solver takes part, so a result that was written to disk is checked from its ow
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -112,8 +113,9 @@ class ValueBlock(Block):
                     continue
                 rows += 1
                 slack = _slack(relation)
-                if not slack.miss / max(1.0, slack.size) <= relative or position < 0:
-                    worst, relative, position = slack.miss, slack.miss / max(1.0, slack.size), place
+                share = slack.miss / max(1.0, slack.size) if math.isfinite(slack.miss) else math.inf
+                if share > relative or position < 0:
+                    worst, relative, position = slack.miss, share, place
             name = self.full(rule.__name__, of)
             self.reading.rows.append(RowResidual(name, equation(rule), rows, worst, relative, position))
             return rule
