@@ -156,5 +156,5 @@ def command() -> Callable[..., CommandRun]:
 
 @pytest.fixture(scope="session")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
-    """``microgrid solve quickstart`` run once for all tests; its result lies in ``results/quickstart`` of the folder."""
+    """``microgrid solve quickstart`` run once for all tests; its result is ``results/quickstart`` of the folder."""
     return run_command("solve", "quickstart", folder=tmp_path_factory.mktemp("quickstart"))

@@ -73,10 +73,14 @@ def test_unknown_commands_and_options_end_with_code_two(run: Callable[..., Any])
 @pytest.mark.parametrize(
     ("what", "name"),
     [
-        ("cases", "quickstart"), ("networks", "two_feeder_campus"), ("assets", "battery"), ("programs", "coincident_peak"),
-        ("tariffs", ""), ("charges", "energy"),
+        ("cases", "quickstart"),
+        ("networks", "two_feeder_campus"),
+        ("assets", "battery"),
+        ("programs", "coincident_peak"),
+        ("tariffs", ""),
+        ("charges", "energy"),
     ],
-)  # fmt: skip
+)
 def test_lists_give_a_name_and_a_meaning(run: Callable[..., Any], what: str, name: str) -> None:
     code, out, _ = run("list", what)
     assert code == 0

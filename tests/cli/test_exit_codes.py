@@ -102,10 +102,22 @@ def test_a_wrong_answer_of_the_solver_fails_the_audit_and_writes_nothing(
 
 def test_network_violation_is_four_and_the_result_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([
-            "solve", "quickstart", "--set", "assets.facility.power_mw=150", "--set", "assets.grid.import_limit_mw=300",
-            "--set", "assets.facility.power_factor=0.6", "--set", "assets.mining.tiers.s21.power_mw=100", "--out", str(tmp_path / "out"),
-        ])  # fmt: skip
+        main(
+            [
+                "solve",
+                "quickstart",
+                "--set",
+                "assets.facility.power_mw=150",
+                "--set",
+                "assets.grid.import_limit_mw=300",
+                "--set",
+                "assets.facility.power_factor=0.6",
+                "--set",
+                "assets.mining.tiers.s21.power_mw=100",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
     out = capsys.readouterr().out
     assert ended.value.code == 4, out
     assert "limits broken" in out

@@ -92,9 +92,7 @@ def test_the_place_of_the_worst_row_is_named(day: Any, solved: tuple[dict[str, n
     changed = {key: array.copy() for key, array in values.items()}
     changed["battery.discharge_mw"][4] += 1.0
     checked = audit(day.parts, day.horizon, day.inputs, changed, objective)
-    with pytest.raises(
-        AuditFailed, match="balance: 1 relative .* campus.balance at 2025-07-15 04:00|balance at 2025-07-15 04:00"
-    ):
+    with pytest.raises(AuditFailed, match=r"campus\.balance at 2025-07-15 04:00"):
         checked.require()
 
 
@@ -169,5 +167,5 @@ class Squared(Declared):
 
 
 def test_what_is_not_linear_is_refused(bench: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match="linear|unsupported"):
+    with pytest.raises(TypeError, match=r"linear|unsupported"):
         bench({"squared": Squared()}, count=2).program()

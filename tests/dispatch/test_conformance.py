@@ -49,7 +49,8 @@ def hopp_case(prices: Path, **battery: Any) -> dict[str, Any]:
             },
         },
         "tariffs": {"market": {"poi": "grid", "tariff": {
-            "id": "market", "timezone": "UTC", "series": {"rt": index}, "charges": charges, "export": {"scheme": "net_billing"},
+            "id": "market", "timezone": "UTC", "series": {"rt": index}, "charges": charges,
+            "export": {"scheme": "net_billing"},
         }}},
     }  # fmt: skip
 
@@ -118,7 +119,8 @@ def dervet_tariff(file: Path) -> dict[str, Any]:
     rules = [
         {
             "period": f"p{row['Billing Period']}", "months": list(range(row["Start Month"], row["End Month"] + 1)),
-            "days": "weekday" if row["Weekday?"] == 1 else "weekend", "hours": [[row["Start Time"] - 1, row["End Time"]]],
+            "days": "weekday" if row["Weekday?"] == 1 else "weekend",
+            "hours": [[row["Start Time"] - 1, row["End Time"]]],
         }
         for row in rows.to_dict("records")
     ]  # fmt: skip
@@ -127,6 +129,10 @@ def dervet_tariff(file: Path) -> dict[str, Any]:
         "id": "dervet", "timezone": "naive", "calendars": {"tou": {"rules": rules}},
         "charges": [{"id": "energy", "kind": "energy", "calendar": "tou", "price": price}],
     }  # fmt: skip
+
+
+def column(name: str) -> dict[str, str]:
+    return {"file": "series.csv", "column": name}
 
 
 def dervet_case(folder: Path, shared: Shared, month: int, import_limit_mw: float = 7.0) -> dict[str, Any]:
@@ -146,12 +152,12 @@ def dervet_case(folder: Path, shared: Shared, month: int, import_limit_mw: float
                 "kind": "battery", "bus": "B", "power_mw": 1.575, "energy_mwh": 9.45, "soc_min": 0.0, "soc_max": 1.0,
                 "charge_efficiency": 0.91, "discharge_efficiency": 1.0, "initial_energy_mwh": 4.725, "end": "same",
             },
-            "solar": {"kind": "solar", "bus": "B", "power_mw": 1.0, "capacity_factor": {"file": "series.csv", "column": "pv"}},
+            "solar": {"kind": "solar", "bus": "B", "power_mw": 1.0, "capacity_factor": column("pv")},
             "engines": {
                 "kind": "engines", "bus": "B", "units": 1, "unit_power_mw": 1.5, "heat_rate_mmbtu_per_mwh": 9.0,
                 "fuel_price_usd_per_mmbtu": 6.0, "variable_om_usd_per_mwh": 10.0,
             },
-            "load": {"kind": "facility_load", "bus": "B", "power_mw": {"file": "series.csv", "column": "load", "unit": "kW"}},
+            "load": {"kind": "facility_load", "bus": "B", "power_mw": {**column("load"), "unit": "kW"}},
         },
         "tariffs": {"retail": {"poi": "grid", "tariff": dervet_tariff(shared(f"{DERVET}/inputs/tariff.csv"))}},
     }  # fmt: skip

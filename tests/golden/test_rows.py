@@ -41,7 +41,8 @@ def lines(program: Any) -> Iterator[str]:
     for column in np.flatnonzero(program.cost):
         yield f"  {program.cost[column]:+.10g} {names[column]}"
     for pair in program.pairs:
-        yield f"  # exclusive: {', '.join(f'{names[one]} | {names[two]}' for one, two in zip(pair.first, pair.second, strict=True))}"
+        pairs = (f"{names[one]} | {names[two]}" for one, two in zip(pair.first, pair.second, strict=True))
+        yield f"  # exclusive: {', '.join(pairs)}"
 
 
 def _terms(matrix: Any, row: int, names: list[str]) -> str:
@@ -63,42 +64,85 @@ def _number(value: float) -> str:
 
 INSTANCES: dict[str, tuple[dict[str, Declared], dict[str, Any]]] = {
     "battery": (
-        {"battery": Battery(
-            bus="B", power_mw=10.0, energy_mwh=40.0, charge_efficiency=0.9, discharge_efficiency=0.8,
-            initial_energy_mwh=12.0, self_discharge_per_hour=0.01, wear_usd_per_mwh=4.0, max_cycles_per_day=1.5,
-        )},
+        {
+            "battery": Battery(
+                bus="B",
+                power_mw=10.0,
+                energy_mwh=40.0,
+                charge_efficiency=0.9,
+                discharge_efficiency=0.8,
+                initial_energy_mwh=12.0,
+                self_discharge_per_hour=0.01,
+                wear_usd_per_mwh=4.0,
+                max_cycles_per_day=1.5,
+            )
+        },
         {"buy": [10, 20, 30], "export_limit_mw": 8.0},
     ),
     "battery_wraps": (
-        {"battery": Battery(bus="B", power_mw=10.0, energy_mwh=40.0)}, {"buy": [10, 20, 30], "wraps": True, "step_min": 15},
+        {"battery": Battery(bus="B", power_mw=10.0, energy_mwh=40.0)},
+        {"buy": [10, 20, 30], "wraps": True, "step_min": 15},
     ),
     "engines": (
-        {"engines": Engines(
-            bus="E", units=3, unit_power_mw=10.0, min_load_mw=4.0, heat_rate_mmbtu_per_mwh=8.0,
-            no_load_fuel_mmbtu_per_h=20.0, fuel_price_usd_per_mmbtu=3.0, variable_om_usd_per_mwh=6.0,
-            start_cost_usd=100.0, start_fuel_mmbtu=5.0, stop_cost_usd=7.0, min_up_h=2.0, min_down_h=3.0,
-            initially_running=1, hours_in_state=1.0, ramp_mw_per_min=0.05, run_hours_per_year=4383.0,
-        ), "load": FacilityLoad(bus="L", power_mw=9.0)},
+        {
+            "engines": Engines(
+                bus="E",
+                units=3,
+                unit_power_mw=10.0,
+                min_load_mw=4.0,
+                heat_rate_mmbtu_per_mwh=8.0,
+                no_load_fuel_mmbtu_per_h=20.0,
+                fuel_price_usd_per_mmbtu=3.0,
+                variable_om_usd_per_mwh=6.0,
+                start_cost_usd=100.0,
+                start_fuel_mmbtu=5.0,
+                stop_cost_usd=7.0,
+                min_up_h=2.0,
+                min_down_h=3.0,
+                initially_running=1,
+                hours_in_state=1.0,
+                ramp_mw_per_min=0.05,
+                run_hours_per_year=4383.0,
+            ),
+            "load": FacilityLoad(bus="L", power_mw=9.0),
+        },
         {"count": 3},
     ),
     "engines_fuel_curve": (
-        {"engines": Engines(
-            bus="E", units=2, unit_power_mw=10.0, min_load_mw=4.0, fuel_price_usd_per_mmbtu=3.0, emission_price_usd_per_t=20.0,
-            fuel_curve=({"power_mw": 4, "fuel_mmbtu_per_h": 50}, {"power_mw": 8, "fuel_mmbtu_per_h": 80},
-                        {"power_mw": 10, "fuel_mmbtu_per_h": 100}),
-            available_units=2,
-        )},
+        {
+            "engines": Engines(
+                bus="E",
+                units=2,
+                unit_power_mw=10.0,
+                min_load_mw=4.0,
+                fuel_price_usd_per_mmbtu=3.0,
+                emission_price_usd_per_t=20.0,
+                fuel_curve=(
+                    {"power_mw": 4, "fuel_mmbtu_per_h": 50},
+                    {"power_mw": 8, "fuel_mmbtu_per_h": 80},
+                    {"power_mw": 10, "fuel_mmbtu_per_h": 100},
+                ),
+                available_units=2,
+            )
+        },
         {"buy": [10, 20, 30], "export_limit_mw": 20.0, "series": {"engines.available_units": [2, 1, 2]}},
     ),
     "meter": (
-        {"load": FacilityLoad(bus="L", power_mw=3.0), "solar": Solar(bus="P", power_mw=8.0, capacity_factor=0.5, operating_cost_usd_per_mwh=2.0)},
         {
-            "buy": [10, 20, 30], "sell": [8, 18, 28], "import_limit_mw": 5.0, "export_limit_mw": 4.0,
-            "ramp_mw_per_min": 0.05, "variations": [{"window_min": 120.0, "change_mw": 2.5}],
+            "load": FacilityLoad(bus="L", power_mw=3.0),
+            "solar": Solar(bus="P", power_mw=8.0, capacity_factor=0.5, operating_cost_usd_per_mwh=2.0),
+        },
+        {
+            "buy": [10, 20, 30],
+            "sell": [8, 18, 28],
+            "import_limit_mw": 5.0,
+            "export_limit_mw": 4.0,
+            "ramp_mw_per_min": 0.05,
+            "variations": [{"window_min": 120.0, "change_mw": 2.5}],
             "series": {"grid.non_firm_import_mw": [0, 1, 2]},
         },
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", INSTANCES)

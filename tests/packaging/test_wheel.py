@@ -123,7 +123,11 @@ def test_installed_wheel_solves_outside_the_checkout(built: Path, tmp_path: Path
     manifest = json.loads((tmp_path / "elsewhere/results/quickstart/manifest.json").read_text())
     assert all(file.startswith(site) for file in manifest["inputs"])
     listed = subprocess.run(
-        [tmp_path / "venv" / "bin" / "microgrid", "list", "cases"], cwd=tmp_path / "elsewhere", capture_output=True, text=True,
-        check=True, env=environment,
-    )  # fmt: skip
+        [tmp_path / "venv" / "bin" / "microgrid", "list", "cases"],
+        cwd=tmp_path / "elsewhere",
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     assert {"quickstart", "ercot_hybrid_campus"} <= {line.split()[0] for line in listed.stdout.splitlines()}

@@ -98,9 +98,14 @@ def instances(draw: st.DrawFn, lowest_price: float = 0.0) -> Instance:
         "wraps": draw(st.booleans()),
     }
     return Instance(
-        battery, engines, tuple(draw(each_step(lowest_price, 150))), tuple(draw(each_step(1, 12))), tuple(draw(each_step(0, 1))),
-        draw(hundredths(0.5, 5)), options,
-    )  # fmt: skip
+        battery,
+        engines,
+        tuple(draw(each_step(lowest_price, 150))),
+        tuple(draw(each_step(1, 12))),
+        tuple(draw(each_step(0, 1))),
+        draw(hundredths(0.5, 5)),
+        options,
+    )
 
 
 @pytest.fixture(scope="session")

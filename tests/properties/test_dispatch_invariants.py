@@ -29,14 +29,21 @@ def test_a_looser_limit_never_costs_more(bench: Bench, campuses: Any, data: st.D
     tight = run(data, campuses, lowest_price=-40.0).with_options(import_limit_mw=14.0)
     cost = bench(tight.assets(), **tight.arguments()).cost(gap=GAP)
     looser = data.draw(
-        st.sampled_from([
-            tight.with_options(import_limit_mw=20.0), tight.with_options(export_limit_mw=30.0),
-            tight.with_battery(energy_mwh=tight.battery["energy_mwh"] * 2), tight.with_battery(soc_min=0.0, soc_max=1.0),
-            tight.with_battery(charge_efficiency=1.0), tight.with_engines(min_load_mw=0.0), tight.with_engines(min_up_h=0.0),
-            tight.with_engines(start_cost_usd=0.0), tight.with_engines(units=4),
-        ]),
+        st.sampled_from(
+            [
+                tight.with_options(import_limit_mw=20.0),
+                tight.with_options(export_limit_mw=30.0),
+                tight.with_battery(energy_mwh=tight.battery["energy_mwh"] * 2),
+                tight.with_battery(soc_min=0.0, soc_max=1.0),
+                tight.with_battery(charge_efficiency=1.0),
+                tight.with_engines(min_load_mw=0.0),
+                tight.with_engines(min_up_h=0.0),
+                tight.with_engines(start_cost_usd=0.0),
+                tight.with_engines(units=4),
+            ]
+        ),
         label="looser",
-    )  # fmt: skip
+    )
     if not tight.options["wraps"]:  # more cells move the middle, where the battery starts: keep the start
         start = 0.5 * tight.battery["energy_mwh"]
         tight, looser = (campus.with_battery(initial_energy_mwh=start) for campus in (tight, looser))

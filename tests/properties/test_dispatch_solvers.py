@@ -29,9 +29,12 @@ def test_scipy_reaches_the_same_optimum(bench: Bench, campuses: Any, data: st.Da
     program, found = made.program(), made.solve(gap=GAP)
     rows = LinearConstraint(program.matrix, program.row_lower, program.row_upper)
     other = milp(
-        program.cost, constraints=rows, integrality=program.integer.astype(int), bounds=Bounds(program.lower, program.upper),
+        program.cost,
+        constraints=rows,
+        integrality=program.integer.astype(int),
+        bounds=Bounds(program.lower, program.upper),
         options={"mip_rel_gap": 1e-9},
-    )  # fmt: skip
+    )
     assert other.success
     assert found.solution.objective == pytest.approx(other.fun + program.offset, rel=1e-6, abs=1e-3)
 
@@ -72,9 +75,17 @@ def test_pypsa_solves_the_same_day_at_the_same_cost(bench: Bench) -> None:
     """Battery, two committed units and a limited grid over 24 h, modelled once here and once in PyPSA."""
     pypsa = pytest.importorskip("pypsa")
     battery = Battery(
-        bus="B", power_mw=5.0, energy_mwh=20.0, soc_min=0.0, soc_max=1.0, charge_efficiency=0.94, discharge_efficiency=0.93,
-        self_discharge_per_hour=0.002, wear_usd_per_mwh=3.0, initial_energy_mwh=8.0,
-    )  # fmt: skip
+        bus="B",
+        power_mw=5.0,
+        energy_mwh=20.0,
+        soc_min=0.0,
+        soc_max=1.0,
+        charge_efficiency=0.94,
+        discharge_efficiency=0.93,
+        self_discharge_per_hour=0.002,
+        wear_usd_per_mwh=3.0,
+        initial_energy_mwh=8.0,
+    )
     shape: dict[str, Any] = {"min_up_h": 4.0, "min_down_h": 3.0, "start_cost_usd": 180.0, "hours_in_state": 100.0}
     units = {
         "first": Engines(bus="B", units=1, unit_power_mw=6.0, min_load_mw=3.0, variable_om_usd_per_mwh=41.0, **shape),
@@ -100,9 +111,19 @@ def _pypsa_cost(pypsa: Any) -> float:
     net.add("Generator", "grid", bus="B", p_nom=9.0, marginal_cost=pd.Series(DAY["price"], hours, dtype=float))
     for name, p_nom, least, cost in (("first", 6.0, 0.5, 41.0), ("second", 4.0, 0.25, 55.0)):
         net.add(
-            "Generator", name, bus="B", p_nom=p_nom, p_min_pu=least, marginal_cost=cost, committable=True, start_up_cost=180.0,
-            min_up_time=4, min_down_time=3, up_time_before=0, down_time_before=100,
-        )  # fmt: skip
+            "Generator",
+            name,
+            bus="B",
+            p_nom=p_nom,
+            p_min_pu=least,
+            marginal_cost=cost,
+            committable=True,
+            start_up_cost=180.0,
+            min_up_time=4,
+            min_down_time=3,
+            up_time_before=0,
+            down_time_before=100,
+        )
     net.add("Bus", "cells")
     # PyPSA takes no standing loss off the initial energy: the first hour's loss is taken here
     net.add("Store", "cells", bus="cells", e_nom=20.0, e_initial=8.0 * 0.998, standing_loss=0.002)
