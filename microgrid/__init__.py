@@ -5,13 +5,14 @@
 >>> solved = microgrid.study(case)
 >>> solved.data["injection.grid"]        # xarray, MW by UTC time
 
-Names load when first used, so that ``import microgrid`` stays light.
+Names load when first used, so that ``import microgrid`` stays light. `dispatch` and `study` are packages that can be
+called like the functions of `microgrid.study.api`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from microgrid.case.load import load_case
@@ -20,15 +21,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "load_case": "microgrid.case.load",
-    "dispatch": "microgrid.study.api",
     "check": "microgrid.study.api",
-    "study": "microgrid.study.api",
     "open_results": "microgrid.results.files",
 }
+_CALLABLE = ("dispatch", "study")
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Load a public name from its home."""
+    if name in _CALLABLE:
+        return import_module(f"microgrid.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'microgrid' has no attribute {name!r}")
@@ -36,7 +38,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """Public names."""
-    return sorted(_HOMES)
+    return sorted([*_HOMES, *_CALLABLE])
 
 
 __all__ = ["check", "dispatch", "load_case", "open_results", "study"]

@@ -88,7 +88,7 @@ def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -
 
         case, found = network_of(target, overrides, tell)
     page = {
-        "network": network(found.powerflow, found.violations, case.horizon),
+        "network": network(found, case.horizon),
         "certificates": certificates(found.residuals),
     }
     if as_json:

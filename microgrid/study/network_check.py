@@ -58,6 +58,11 @@ class NetworkCheck:
         return tuple(int(row) for line in lines for row in self.grid.branches.rows("line", int(line)))
 
     @property
+    def utility_buses(self) -> list[str]:
+        """Names of the buses at which the utility's source stands, behind the meter's impedance."""
+        return [str(self.attached.bus.name.at[bus]) for bus in self.attached.ext_grid.bus]
+
+    @property
     def poi_lines(self) -> tuple[tuple[str, int], ...]:
         """The same branches as (table, index) of the net."""
         return tuple((self.grid.branches.table[row], int(self.grid.branches.element[row])) for row in self.poi_branches)

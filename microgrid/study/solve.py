@@ -114,7 +114,7 @@ def _summary(
         "curtailment": summary.curtailment(data, horizon),
         "flexibility": summary.flexibility(data, horizon),
         "bill": billing.summary(),
-        "network": summary.network(check.powerflow, check.violations, horizon) if check else None,
+        "network": summary.network(check, horizon) if check else None,
         "certificates": summary.certificates(residuals),
     }
 
@@ -148,7 +148,8 @@ def _inputs(case: Case) -> xr.Dataset:
 
 def _facts(solved: SolvedCase) -> dict[str, Any]:
     solution = solved.dispatch.solution
-    certificates = (*solved.dispatch.audit.residuals, *(solved.check.residuals if solved.check else ()))
+    network = solved.check.residuals if solved.check else ()
+    certificates = (*solved.dispatch.audit.residuals, *solved.billing.residuals, *network)
     return {
         "case": solved.case.name,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),

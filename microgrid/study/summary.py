@@ -21,6 +21,7 @@ from microgrid.errors import Residual
 from microgrid.formulation.horizon import Horizon
 from microgrid.powerflow.solve import Status
 from microgrid.results.dataset import COST, INJECTION
+from microgrid.study.network_check import NetworkCheck
 from microgrid.study.outage_check import OutageCheck, worst_outages
 from microgrid.study.secure import Secured, shadow_prices
 
@@ -162,24 +163,35 @@ def flexibility(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
     ]
 
 
-def network(flow: xr.Dataset, violations: Iterable[Any], horizon: Horizon) -> Row:
-    """Worst voltage and loading with hour and element, losses, and what breaks a limit."""
-    found = list(violations)
+def network(check: NetworkCheck, horizon: Horizon) -> Row:
+    """Worst voltage and loading on the campus with hour and element, losses, and what breaks a limit.
+
+    The bus and line that stand for the utility behind the meter take no part in the worst values.
+    """
+    flow, found = check.powerflow, list(check.violations)
     status = flow["status"].to_numpy()
+    campus = flow.drop_sel(
+        bus=check.utility_buses, branch=[check.grid.branches.label[row] for row in check.poi_branches]
+    )
     return {
-        "steps": int(status.size), "divergent": int((status == Status.DIVERGENT).sum()), "losses_mwh": _losses(flow, horizon),
-        "lowest_voltage": _extreme(flow["vm_pu"], "bus", np.nanargmin, horizon),
-        "highest_voltage": _extreme(flow["vm_pu"], "bus", np.nanargmax, horizon),
-        "highest_loading": _extreme(flow["loading_percent"], "branch", np.nanargmax, horizon),
+        "steps": int(status.size),
+        "divergent": int((status == Status.DIVERGENT).sum()),
+        "losses_mwh": _losses(flow, horizon),
+        "lowest_voltage": _extreme(campus["vm_pu"], "bus", np.nanargmin, horizon),
+        "highest_voltage": _extreme(campus["vm_pu"], "bus", np.nanargmax, horizon),
+        "highest_loading": _extreme(campus["loading_percent"], "branch", np.nanargmax, horizon),
         "violations": len(found),
         "violation_list": [
             {
-                "element": item.element, "kind": item.kind, "at": horizon.label(item.step),
-                "value": _finite(item.value), "limit": _finite(item.limit),
+                "element": item.element,
+                "kind": item.kind,
+                "at": horizon.label(item.step),
+                "value": _finite(item.value),
+                "limit": _finite(item.limit),
             }
             for item in found[:200]
         ],
-    }  # fmt: skip
+    }
 
 
 def _losses(flow: xr.Dataset, horizon: Horizon) -> float:
@@ -187,7 +199,7 @@ def _losses(flow: xr.Dataset, horizon: Horizon) -> float:
 
 
 def _extreme(array: xr.DataArray, element: str, pick: Any, horizon: Horizon) -> Row:
-    if not np.isfinite(array.to_numpy()).any():
+    if not array.size or not np.isfinite(array.to_numpy()).any():
         return {"value": None, "element": "", "at": ""}
     values = array.transpose(element, "time").to_numpy()
     place, step = np.unravel_index(int(pick(values)), values.shape)
