@@ -64,8 +64,8 @@ def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -
 
 def test_the_count_leaves_docstrings_blanks_and_comments_out() -> None:
     lines = [
-        "def f(", "    a,", "):", '    """One.', "", "    Two.", '    """', "    # why", "    b = a", "", "    def g():",
-        '        """G."""', "        return b", "", "    return g",
+        "def f(", "    a,", "):", '    """One.', "", "    Two.", '    """', "    # why", "    b = a", "",
+        "    def g():", '        """G."""', "        return b", "", "    return g",
     ]  # fmt: skip
     text = "\n".join(lines)
     node = ast.parse(text).body[0]

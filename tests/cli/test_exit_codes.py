@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from microgrid.cli.main import main
+from microgrid.dispatch import run
 from microgrid.errors import MicrogridError, SolverLimit
 
 ISLAND = """\
@@ -72,7 +73,7 @@ def test_solver_limit_is_five(solve: Callable[..., Any], monkeypatch: pytest.Mon
     def stopped(*_: object, **__: object) -> None:
         raise SolverLimit("gap 0.8 % after 1 s; 0.1 % was asked")
 
-    monkeypatch.setattr("microgrid.dispatch.run.solve", stopped)
+    monkeypatch.setattr(run, "solve", stopped)
     code, _, err = solve()
     assert code == 5
     assert err == "not proven: gap 0.8 % after 1 s; 0.1 % was asked\n"
@@ -82,8 +83,6 @@ def test_solver_limit_is_five(solve: Callable[..., Any], monkeypatch: pytest.Mon
 def test_a_wrong_answer_of_the_solver_fails_the_audit_and_writes_nothing(
     solve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from microgrid.dispatch import run
-
     honest = run.solve
 
     def wrong(*arguments: Any, **options: Any) -> Any:
@@ -125,7 +124,7 @@ def test_network_violation_is_four_and_the_result_is_kept(tmp_path: Path, capsys
 
 
 def test_a_foreign_folder_is_refused_before_solving(solve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microgrid.dispatch.run.solve", lambda *_, **__: pytest.fail("solved in vain"))
+    monkeypatch.setattr(run, "solve", lambda *_, **__: pytest.fail("solved in vain"))
     Path("out").mkdir()
     Path("out/thesis.docx").write_text("mine")
     code, _, err = solve()
@@ -154,7 +153,7 @@ def test_a_defect_is_told_in_two_lines(solve: Callable[..., Any], monkeypatch: p
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr("microgrid.dispatch.run.compile_program", broken)
+    monkeypatch.setattr(run, "compile_program", broken)
     code, _, err = solve()
     assert code == 1
     first, second = err.splitlines()

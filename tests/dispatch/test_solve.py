@@ -11,6 +11,7 @@ import pytest
 from microgrid.assets.battery import Battery
 from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
+from microgrid.dispatch import highs
 from microgrid.dispatch.highs import Highs, Status, check_version
 from microgrid.dispatch.infeasible import irreducible_subset
 from microgrid.dispatch.run import SolveSettings, dispatch
@@ -178,6 +179,6 @@ def test_highs_is_new_enough_and_reads_the_program(hard: Any) -> None:
 
 
 def test_an_old_highs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microgrid.dispatch.highs.version_text", lambda: "1.14.0")
+    monkeypatch.setattr(highs, "version_text", lambda: "1.14.0")
     with pytest.raises(MicrogridError, match=r"HiGHS 1\.14\.0 is too old"):
         check_version()

@@ -1,7 +1,11 @@
-"""Random small campuses for properties of the dispatch."""
+"""Random small campuses for properties of the dispatch.
+
+Every run draws the same examples; ``MICROGRID_EXAMPLES=500 pytest tests/properties`` draws that many others.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,9 +22,9 @@ from microgrid.schema.quantity import Declared
 STEPS = 6
 settings.register_profile(
     "dispatch",
-    max_examples=25,
+    max_examples=int(os.environ.get("MICROGRID_EXAMPLES", "25")),
     deadline=None,
-    derandomize=True,
+    derandomize="MICROGRID_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import microgrid
-from microgrid.study import api
 
 
 @pytest.fixture(scope="module")
@@ -19,10 +18,10 @@ def case() -> Any:
 
 def test_dispatch_and_check_agree_with_the_stored_result(case: Any, quickstart: Any) -> None:
     stored = microgrid.open_results(quickstart.folder / "results" / "quickstart")
-    found = api.dispatch(case)
+    found = microgrid.dispatch(case)
     money = sum(float(array.sum()) for name, array in found.items() if str(name).startswith("cost."))
     assert money == pytest.approx(stored.manifest["solver"]["objective_usd"], abs=0.01)
-    flow = api.check(case, stored.dispatch)
+    flow = microgrid.check(case, stored.dispatch)
     assert not flow.violations
     assert np.abs(flow.powerflow["vm_pu"].to_numpy() - stored.powerflow["vm_pu"].to_numpy()).max() < 1e-8
 
@@ -41,9 +40,6 @@ def test_summary_of_quickstart_is_sound(quickstart: Any) -> None:
     assert all(reasons)
 
 
-@pytest.mark.xfail(
-    reason="`microgrid.dispatch` and `microgrid.study` are also packages, which hide the functions once loaded"
-)
 def test_public_functions_can_be_called_twice(case: Any) -> None:
     for _ in range(2):
         assert callable(microgrid.dispatch)
