@@ -60,6 +60,8 @@ class Terms:
     def read(self, expression: Any, sign: float) -> float:
         """Append the terms of `sign * expression`; return its constant."""
         add_index, add_coefficient = self.indices.append, self.coefficients.append
+        if expression.__class__ in _NUMBERS:  # most right-hand sides
+            return float(sign * expression)
         constant = 0.0
         stack = [(expression, sign)]
         while stack:
