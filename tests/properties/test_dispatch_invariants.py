@@ -96,7 +96,9 @@ def test_an_asset_without_use_changes_nothing(bench: Bench, campuses: Any, data:
         "dear_engine": Engines(
             bus="B", units=2, unit_power_mw=5.0, heat_rate_mmbtu_per_mwh=9.0, fuel_price_usd_per_mmbtu=500.0
         ),
-        "worn_battery": Battery(bus="B", power_mw=5.0, energy_mwh=10.0, wear_usd_per_mwh=5000.0),
+        "worn_battery": Battery(  # full, so that it cannot take what nobody wants either
+            bus="B", power_mw=5.0, energy_mwh=10.0, wear_usd_per_mwh=5000.0, initial_energy_mwh=9.5
+        ),
     }
     alone = bench(campus.assets(), **campus.arguments()).cost(gap=GAP)
     assert bench({**campus.assets(), **idle}, **campus.arguments()).cost(gap=GAP) == pytest.approx(alone, **MONEY)
