@@ -16,8 +16,23 @@ Exit codes: 0 ok, 2 bad input, 3 infeasible, 4 network limit left broken, 5 solv
 """
 
 
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Print the installed version, or say that this is a checkout."""
+    if not asked or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"microgrid {version('microgrid')}")
+    except PackageNotFoundError:
+        click.echo("microgrid from a checkout, not installed")
+    context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=EXIT_CODES)
-@click.version_option(package_name="microgrid")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version and exit."
+)
 def cli() -> None:
     """Design a campus of Bitcoin mining and AI load behind one meter: dispatch, bill, AC power flow, report."""
 

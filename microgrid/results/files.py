@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import uuid
@@ -109,9 +110,11 @@ def open_results(folder: str | Path) -> Results:
 def writing(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `folder` when the body succeeds, and vanishes otherwise."""
     check_free(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"
-    draft.mkdir()
+    try:
+        draft.mkdir(parents=True)
+    except OSError as refused:
+        raise InvalidInput(_no_place(folder)) from refused
     try:
         yield draft
         check_free(folder)
@@ -136,10 +139,18 @@ def _exchange(folder: Path, draft: Path) -> None:
 
 
 def check_free(folder: Path) -> None:
-    """Raise InvalidInput when `folder` is there and is not a result of this program: such a folder is never replaced."""
-    if not folder.exists() or (folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir()))):
-        return
-    raise InvalidInput(Problem("exists and is not a result folder", "choose another --out", "--out", str(folder)))
+    """Raise InvalidInput unless `folder` can be made, or is an earlier result: nothing else is ever replaced."""
+    if folder.exists():
+        if folder.is_dir() and ((folder / MANIFEST).is_file() or not any(folder.iterdir())):
+            return
+        raise InvalidInput(Problem("exists and is not a result folder", "choose another --out", "--out", str(folder)))
+    home = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        raise InvalidInput(_no_place(folder))
+
+
+def _no_place(folder: Path) -> Problem:
+    return Problem("no folder can be made there", "choose another --out", "--out", str(folder))
 
 
 def write_dataset(dataset: xr.Dataset, path: Path) -> None:

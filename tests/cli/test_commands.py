@@ -63,6 +63,12 @@ def test_every_command_explains_itself(run: Callable[..., Any], command: str) ->
     assert "Usage:" in out
 
 
+def test_version_is_told_from_a_checkout_too(run: Callable[..., Any]) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith("microgrid ")
+
+
 def test_unknown_commands_and_options_end_with_code_two(run: Callable[..., Any]) -> None:
     assert run("slove")[0] == 2
     code, _, err = run("solve", "quickstart", "--gapp", "1")

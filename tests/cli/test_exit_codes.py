@@ -134,6 +134,15 @@ def test_a_foreign_folder_is_refused_before_solving(solve: Callable[..., Any], m
     assert left_behind() == ["out"]
 
 
+def test_a_place_that_takes_no_folder_is_refused_before_solving(
+    solve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "solve", lambda *_, **__: pytest.fail("solved in vain"))
+    code, _, err = solve(20.0, "--out", "case.yaml/x")
+    assert code == 2
+    assert err.startswith("--out: case.yaml/x: no folder can be made there")
+
+
 def test_a_file_in_the_way_is_refused(solve: Callable[..., Any]) -> None:
     Path("out").write_text("mine")
     code, _, err = solve()

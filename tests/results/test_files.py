@@ -80,6 +80,15 @@ def test_what_is_no_result_is_refused(tmp_path: Path, kind: str) -> None:
     assert (tmp_path / "out" / "thesis.docx" if kind == "folder" else tmp_path / "out").read_text() == "mine"
 
 
+def test_a_disk_that_refuses_is_told_as_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(InvalidInput, match="no folder can be made there"):
+        make_result(tmp_path / "out", "first")
+
+
 def test_json_refuses_what_is_no_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json({"value": float("nan")}, tmp_path / "x.json")
