@@ -17,7 +17,7 @@ class Relation(Protocol):
     """A row: linear term against linear term."""
 
 
-class Linear(Protocol):
+class Linear(Protocol):  # noqa: PLW1641 - `==` writes a row here; terms are never keys
     """A linear term in the decision variables."""
 
     def __add__(self, other: Linear | float, /) -> Linear: ...

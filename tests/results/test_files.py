@@ -28,7 +28,7 @@ def test_the_folder_appears_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, failure: type[BaseException]) -> None:
-    with pytest.raises(failure), writing(tmp_path / "out") as draft:
+    with pytest.raises(failure), writing(tmp_path / "out") as draft:  # noqa: PT012 - an interruption happens inside
         (draft / "a.txt").write_text("a")
         raise failure
     assert names(tmp_path) == set()
@@ -36,7 +36,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, failure: type[BaseExc
 
 def test_an_interrupted_run_keeps_the_result_before(tmp_path: Path) -> None:
     make_result(tmp_path / "out", "first")
-    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "out") as draft:
+    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "out") as draft:  # noqa: PT012 - as above
         (draft / "manifest.json").write_text("{}")
         raise KeyboardInterrupt
     assert (tmp_path / "out" / "note.txt").read_text() == "first"
