@@ -34,7 +34,7 @@ def test_a_looser_limit_never_costs_more(bench: Bench, campuses: Any, data: st.D
             [
                 tight.with_options(import_limit_mw=20.0),
                 tight.with_options(export_limit_mw=30.0),
-                tight.with_battery(energy_mwh=tight.battery["energy_mwh"] * 2),
+                tight.with_battery(energy_mwh=tight.battery["energy_mwh"] * 2, soc_min=0.0),
                 tight.with_battery(soc_min=0.0, soc_max=1.0),
                 tight.with_engines(min_load_mw=0.0),
                 tight.with_engines(min_up_h=0.0),
