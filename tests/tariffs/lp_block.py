@@ -223,7 +223,7 @@ def pinned(
     horizon = Horizon(start.tz_convert("UTC"), step_min, len(times), zone, wraps=wraps)
     campus = Campus()
     for name, values in signals.items():
-        terms = values.tolist() if name.endswith("_limit_mw") else [Sum(value) for value in values.tolist()]
+        terms = values.tolist() if name.endswith("_right_mw") else [Sum(value) for value in values.tolist()]
         campus.signals[f"grid.{name}"] = Signal(f"grid.{name}", terms, "MW", "pinned")
     inputs = {f"tariff.series.{key}": values for key, values in (series or {}).items()}
     block = LpBlock("tariff", part, horizon, inputs, campus, carried)
