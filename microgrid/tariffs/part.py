@@ -64,6 +64,11 @@ class TariffOptions(Declared):
         "understates the cost, and the residual against the bill shows by how much",
     )
     allow_other_year: bool = Field(default=False, description="accept prices that were not in force in the case's year")
+    allow_tariff_programs: bool = Field(
+        default=False,
+        description="pay the tariff's own `ancillary` and `capacity_credit` programs, though they do not see what "
+        "other programs of the case have sold of the same MW",
+    )
 
 
 class TariffUse(TariffOptions):
@@ -191,7 +196,21 @@ class TariffPart(TariffOptions):
                     f"{block.name}.usd_per_currency",
                 )
             )
-        return problems
+        return problems + ([] if self.allow_tariff_programs else self._program_problems(block))
+
+    def _program_problems(self, block: Block) -> list[Problem]:
+        """Programs of the tariff that would sell MW past the ledger of headroom."""
+        instead = {"ancillary": "ancillary_services", "capacity_credit": "interruptible"}
+        return [
+            Problem(
+                f"a tariff's program of kind `{program.kind}` does not see which MW other programs have sold already",
+                f"take it out of the tariff and state `{instead[program.kind]}` under `programs:` of the case, or "
+                "state `allow_tariff_programs: true` beside the tariff if nothing else sells these MW",
+                f"{block.name}.tariff.programs.{program.id}",
+            )
+            for program in self.tariff.programs
+            if program.active and program.kind in instead
+        ]
 
     def _power(self, block: Block) -> dict[str, Terms]:
         power: dict[str, Terms] = {

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tariffs"))
-from pinning import residual
+from pinning import page_of, residual
 
+from microgrid.errors import InvalidInput
 from microgrid.tariffs.bill import bill
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.reading import MeterData
@@ -152,13 +153,84 @@ def test_programs_by_hand() -> None:
         "of": "pk",
         "events": "called",
     }
-    assert bill(_tariff([], programs=[hours], **common), load).total == pytest.approx(-0.05 * 900 * 4)
+    assert bill(_tariff([], programs=[hours], **common), load).total == pytest.approx(0.0), "the peak fell in an event"
     limited = {**hours, "max_hours_per_year": 3, "firm_level_kw": 500, "penalty_price": 1.0}
-    assert bill(_tariff([], programs=[limited], **common), load).total == pytest.approx(
-        -0.05 * 400 * 3 + 100 + 400 + 100
-    )
+    assert bill(_tariff([], programs=[limited], **common), load).total == pytest.approx(100 + 400 + 100)
     penalty = {"id": "p", "kind": "penalty", "price": 0.5, "unit": "$/kWh", "events": "called", "firm_level_kw": 550}
     assert bill(_tariff([], programs=[penalty], **common), load).total == pytest.approx(0.5 * (3 * 50 + 350))
+
+
+def _called(times: pd.DatetimeIndex, *spans: tuple[str, int], kw_in_events: float = 200.0) -> MeterData:
+    """Load of 1000 kW that falls in events, each a begin and a number of hours."""
+    event = np.zeros(times.size)
+    for begin, hours in spans:
+        first = int(times.get_indexer([pd.Timestamp(begin)])[0])
+        event[first : first + hours] = 1.0
+    kw = np.where(event > 0, kw_in_events, 1000.0)
+    return MeterData(times, 60, kw, np.zeros(times.size), series={"called": event})
+
+
+EVENT_CREDIT: dict[str, Any] = {
+    "id": "p", "kind": "event_energy", "price": 0.5, "unit": "$/kW-event-hour", "of": "pk", "events": "called",
+}  # fmt: skip
+CAPACITY: dict[str, Any] = {
+    "id": "p", "kind": "capacity_credit", "price": 2.0, "unit": "$/kW-month", "of": "pk", "events": "called",
+}  # fmt: skip
+SERIES: dict[str, Any] = {"series": {"called": {"unit": "0/1"}}}
+
+
+def test_credits_are_earned_in_events() -> None:
+    times = pd.date_range("2025-07-01", periods=72, freq="60min")
+    load = _called(times, ("2025-07-01 14:00", 2), ("2025-07-02 14:00", 1))
+    one_miss = load.with_values(import_kw=np.where(np.arange(72) == 15, 700.0, load.import_kw))
+    firm = {"firm_level_kw": 500}
+    for data, reduced in ((load, 800.0), (one_miss, 300.0)):
+        assert bill(_tariff([], programs=[EVENT_CREDIT], **SERIES), data).total == pytest.approx(-0.5 * reduced * 3)
+        assert bill(_tariff([], programs=[CAPACITY], **SERIES), data).total == pytest.approx(-2.0 * reduced)
+        least = min(reduced, 500.0)
+        assert bill(_tariff([], programs=[{**CAPACITY, **firm}], **SERIES), data).total == pytest.approx(-2.0 * least)
+    settled = {**CAPACITY, **firm, "penalty_price": 3.0}
+    assert bill(_tariff([], programs=[settled], **SERIES), one_miss).total == pytest.approx(-2.0 * 500 + 3.0 * 200)
+
+
+def test_caps_on_events_hold_by_event_and_by_year() -> None:
+    times = pd.date_range("2025-12-29", periods=24 * 7, freq="60min")
+    load = _called(
+        times, ("2025-12-29 10:00", 4), ("2025-12-30 10:00", 2), ("2026-01-01 10:00", 3), ("2026-01-02 10:00", 1)
+    )
+    for caps, hours in (
+        ({}, (6, 4)),
+        ({"max_hours_per_event": 2}, (4, 3)),
+        ({"max_events": 1}, (4, 3)),
+        ({"max_hours_per_year": 5}, (5, 4)),
+        ({"max_hours_per_year": 3}, (3, 3)),
+        ({"max_hours_per_event": 3, "max_events": 1, "max_hours_per_year": 2}, (2, 2)),
+        ({"max_events": 0}, (0, 0)),
+    ):
+        made = bill(_tariff([], programs=[{**EVENT_CREDIT, **caps}], **SERIES), load)
+        assert made.by_cycle == pytest.approx([-0.5 * 800 * count for count in hours]), caps
+
+
+@pytest.mark.parametrize("program", [EVENT_CREDIT, CAPACITY, {**CAPACITY, "firm_level_kw": 500}])
+def test_an_earned_credit_costs_the_optimiser_what_the_bill_says(program: dict[str, Any]) -> None:
+    times = pd.date_range("2025-06-29", periods=24 * 4, freq="60min")
+    load = _called(times, ("2025-06-29 14:00", 2), ("2025-07-01 14:00", 2))
+    mixed = load.with_values(import_kw=np.where(np.arange(96) == 15, 700.0, load.import_kw))
+    failed = load.with_values(import_kw=np.where(np.arange(96) == 15, 1200.0, load.import_kw))
+    tariff = _tariff([DEMAND], programs=[program], **SERIES)
+    for data in (load, mixed, failed):
+        cost, billed = residual(tariff, data, allow_tariff_programs=True)
+        assert cost == pytest.approx(billed, abs=0.01)
+
+
+def test_a_tariff_does_not_sell_past_the_ledger_of_headroom() -> None:
+    times = pd.date_range("2025-07-01", periods=24, freq="60min")
+    load = _called(times, ("2025-07-01 14:00", 2))
+    ancillary = {"id": "reserve", "kind": "ancillary", "price": 5.0, "unit": "$/MW-h", "of": "pk"}
+    for program, instead in ((CAPACITY, "interruptible"), (ancillary, "ancillary_services")):
+        with pytest.raises(InvalidInput, match=f"`{instead}` under `programs:`"):
+            page_of(_tariff([DEMAND], programs=[program], **SERIES), load)
+        page_of(_tariff([DEMAND], programs=[program], **SERIES), load, allow_tariff_programs=True)
 
 
 EXPORTS: list[dict[str, Any]] = [

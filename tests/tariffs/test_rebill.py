@@ -31,7 +31,7 @@ def _run(
         poi="grid",
         largest_import_mw=60.0,
         largest_export_mw=40.0,
-        **{"history": "first_year", **options},
+        **{"history": "first_year", "allow_tariff_programs": True, **options},
     )
     parts = {
         "grid": Poi(bus="B", import_limit_mw=60.0, export_limit_mw=40.0),
