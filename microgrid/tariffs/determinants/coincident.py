@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.schema.quantity import Declared
+from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.calendar import Month
 from microgrid.tariffs.determinants.demand import Demand
 from microgrid.tariffs.page import KILO, Page, Terms
@@ -17,13 +19,19 @@ from microgrid.tariffs.reading import Reading
 
 
 class Coincident(Declared):
-    """Mean (or greatest) import at coincident peaks, times `scale`; the same number bills every cycle.
+    """Mean (or greatest) import at coincident peaks, times `scale`.
 
-    `known`: the peaks are the local times `intervals`. `probability` and `forecast`: `series` weighs each interval; the
-    weights sum to `n`, and `blend_uniform` mixes them with equal weights over the intervals of the months named, which
-    guards against a forecast that is too sure of itself (0.25 to 0.5 did best out of sample, facts page section 3).
-    `next_year`: this year's cycles bill `prior_kw`, and this year's peaks bill the next; the value of next year's bill,
-    times `next_year_value`, is what the optimiser weighs.
+    `known`: the peaks are the local times `intervals`. `probability` and `forecast`: `series` weighs each interval with
+    the probability (or a score for it) that it is one of the `n` peaks of its group: each month of `months`, or, `per:
+    season`, all of them in one year. Within a group the weights are scaled to sum to `n`, and none counts more than
+    one, since an interval is a peak at most once; the result is the mean over the groups. 4CP is ``n: 1, per: month, months:
+    [6, 7, 8, 9]``, PJM's five peaks ``n: 5, per: season``. `blend_uniform` mixes the weights with equal ones over the
+    local `candidate_hours` (all when empty), which guards against a forecast that is too sure of itself (0.25 to 0.5
+    did best out of sample, facts page section 3). A group without any weight is left out, and a note says so.
+
+    `same_year`: one number bills every cycle. `same_month`: each cycle bills its own peaks (12CP); the cycle is the
+    group, and one without peaks bills nothing. `next_year`: this year's cycles bill `prior_kw`, and this year's peaks
+    bill the next; the value of next year's bill, times `next_year_value`, is what the optimiser weighs.
     """
 
     unit: ClassVar[str] = "kW"
@@ -32,13 +40,15 @@ class Coincident(Declared):
     mode: Literal["known", "forecast", "probability"] = "known"
     intervals: tuple[str, ...] | None = None
     series: str | None = None
-    n: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, description="peaks measured in each group")
+    per: Literal["month", "season"] = Field("season", description="one group a month, or all `months` of a year")
     months: tuple[Month, ...] | None = None
     stat: Literal["mean", "max"] = "mean"
     window_min: float | None = Field(15, gt=0)
     scale: float = 1.0
     blend_uniform: float = Field(0.0, ge=0.0, le=1.0)
-    billed: Literal["same_year", "next_year"] = "same_year"
+    candidate_hours: tuple[int, ...] = Field((), description="local hours of `blend_uniform`, 0 to 23; all when empty")
+    billed: Literal["same_year", "same_month", "next_year"] = "same_year"
     prior_kw: float | None = None
     next_year_value: float = Field(1.0, ge=0.0, description="worth today of a dollar billed next year")
     note: str | None = None
@@ -51,6 +61,10 @@ class Coincident(Declared):
             raise ValueError(f"mode `{self.mode}` needs `series` (weights) and `n`")
         if self.mode != "known" and self.stat != "mean":
             raise ValueError("weighted peaks have a mean only")
+        if self.mode != "known" and self.billed == "same_month" and self.per != "month":
+            raise ValueError("`billed: same_month` weighs the peaks of each month: state `per: month`")
+        if any(not 0 <= hour <= 23 for hour in self.candidate_hours):
+            raise ValueError("`candidate_hours` are 0 to 23")
         return self
 
     @property
@@ -65,30 +79,68 @@ class Coincident(Declared):
             return np.full(cycles, self.prior_kw)
         if self.billed == "next_year":
             reading.notes.append("coincident peaks are billed next year; without `prior_kw` this year's stand for them")
-        return np.full(cycles, self.metered_kw(reading))
+        return self.metered_kw(reading)
 
-    def metered_kw(self, reading: Reading) -> float:
-        """Coincident demand of the load itself, kW."""
-        average = self._window().averaged(reading.metered("import"), reading.axis)
-        if self.mode == "known":
-            values = average[reading.axis.stamps(self.intervals or ())]
-            return float(values.mean() if self.stat == "mean" else values.max()) * self.scale
-        weights = self._weights(reading.series(self.series or ""), reading.axis.month_of)
-        return float(weights @ average) * self.scale
+    def metered_kw(self, reading: Reading) -> np.ndarray:
+        """Coincident demand of the load itself, kW by cycle."""
+        average, axis = self._window().averaged(reading.metered("import"), reading.axis), reading.axis
+        if self.mode == "known" and self.stat == "max":
+            groups = self._known(axis)
+            return np.array([max(average[group], default=0.0) * self.scale for group in groups])
+        return self.scale * np.array([row @ average for row in self._rows(axis, reading.values, reading.notes)])
 
     def _window(self) -> Demand:
         return Demand(kind="demand", window_min=self.window_min)
 
-    def _weights(self, given: np.ndarray, month_of: np.ndarray) -> np.ndarray:
-        """Weights by interval that sum to one, inside the months named."""
-        inside = np.ones(given.size, dtype=bool) if self.months is None else np.isin(month_of + 1, self.months)
-        weights = np.where(inside, np.asarray(given, dtype=float), 0.0)
-        if weights.sum() <= 0.0:
+    def _known(self, axis: Axis) -> list[np.ndarray]:
+        """Positions of the known peaks that each cycle bills."""
+        peaks = axis.stamps(self.intervals or ())
+        if self.billed != "same_month":
+            return [peaks] * axis.cycles.count
+        return [peaks[axis.cycles.of[peaks] == cycle] for cycle in range(axis.cycles.count)]
+
+    def _rows(self, axis: Axis, series: Mapping[str, np.ndarray], notes: list[str]) -> list[np.ndarray]:
+        """Weights of the intervals by cycle, each of shape (intervals,) and summing to one, or zero without peaks."""
+        if self.mode == "known":
+            counts = [np.bincount(peaks, minlength=axis.count).astype(float) for peaks in self._known(axis)]
+            return [count / max(count.sum(), 1.0) for count in counts]
+        given = series.get(str(self.series))
+        if given is None:
+            where = f"series.{self.series}"
+            raise InvalidInput(Problem("the coincident peaks have no weights", f"give {where}", where))
+        by_group = self._weights(np.asarray(given, dtype=float), axis, notes)
+        if self.billed == "same_month":
+            nothing = np.zeros(axis.count)
+            return [by_group.get(cycle, nothing) for cycle in range(axis.cycles.count)]
+        return [np.asarray(np.mean(list(by_group.values()), axis=0))] * axis.cycles.count
+
+    def _weights(self, given: np.ndarray, axis: Axis, notes: list[str]) -> dict[int, np.ndarray]:
+        """Weights that sum to one, by group (month, year or cycle) with any weight."""
+        month = axis.wall_min.astype("datetime64[m]").astype("datetime64[M]").astype(np.int64)
+        inside = np.ones(given.size, dtype=bool) if self.months is None else np.isin(month % 12 + 1, self.months)
+        group = month if self.per == "month" else month // 12
+        if self.billed == "same_month":
+            group = axis.cycles.of
+        hour = axis.wall_min // 60 % 24
+        candidate = np.isin(hour, self.candidate_hours) if self.candidate_hours else np.ones(given.size, dtype=bool)
+        window = axis.blocks(self.window_min)
+        found, empty = {}, []
+        for key in np.unique(group[inside]).tolist():
+            member = inside & (group == key)
+            weights = _spread(np.where(member, given, 0.0), self.n or 1, window)
+            if weights is None:
+                empty.append(axis.cycles.labels[int(axis.cycles.of[np.argmax(member)])])
+                continue
+            uniform = _spread((member & candidate).astype(float), self.n or 1, window)
+            blend = self.blend_uniform if uniform is not None else 0.0
+            found[key] = (1.0 - blend) * weights + (blend * uniform if uniform is not None else 0.0)
+        if not found:
             raise InvalidInput(
                 Problem("the coincident-peak weights are all zero", "check the series", str(self.series))
             )
-        uniform = inside / inside.sum()
-        return np.asarray((1.0 - self.blend_uniform) * weights / weights.sum() + self.blend_uniform * uniform)
+        if empty:
+            notes.append(f"coincident peaks: no weights in the group that begins in {', '.join(empty)}; it is left out")
+        return found
 
     def formulate(self, page: Page, name: str) -> Terms:
         """Write the mean of import at the peaks, or a variable that covers each (`max`); an LP."""
@@ -117,27 +169,31 @@ class Coincident(Declared):
             entry = windows.members[int(member[t])]
             return (1.0 / float(windows.divisor[int(member[t])])) * total(power[int(k)] for k in entry)
 
-        if self.mode != "known":
-            weights = self._weights(page.series[self.series or ""], page.axis.month_of)
-            mean = self.scale * total(float(weights[t]) * average(t) for t in np.flatnonzero(weights).tolist())
-            return [mean] * page.cycles.size
-        peaks = page.axis.stamps(self.intervals or ()).tolist()
-        if self.stat == "mean":
-            return [(self.scale / len(peaks)) * total(average(t) for t in peaks)] * page.cycles.size
-        return self._greatest(page, name, [self.scale * average(t) for t in peaks])
+        if self.mode == "known" and self.stat == "max":
+            return self._greatest(
+                page, name, [[self.scale * average(t) for t in group.tolist()] for group in self._known(page.axis)]
+            )
+        rows = self._rows(page.axis, page.series, page.notes)
+        if self.billed != "same_month":
+            rows = rows[:1]
+        sums = [self.scale * total(float(row[t]) * average(t) for t in np.flatnonzero(row).tolist()) for row in rows]
+        return sums if self.billed == "same_month" else sums * page.cycles.size
 
-    @staticmethod
-    def _greatest(page: Page, name: str, values: list[Linear]) -> Terms:
+    def _greatest(self, page: Page, name: str, values: list[list[Linear]]) -> Terms:
+        """Cover the peaks by one variable, or by one a cycle where each cycle bills its own."""
+        own = self.billed == "same_month"
+        values = values if own else values[:1]
         greatest = page.block.variable(
-            "coincident_mw", page.indexed("one", name, 1), "MW", "highest coincident", of=name
+            "coincident_mw", page.indexed("group", name, len(values)), "MW", "highest coincident", of=name
         )
+        rows = [(group, value) for group, peaks in enumerate(values) for value in peaks]
 
-        @page.block.constraint(range(len(values)), of=name)
+        @page.block.constraint(range(len(rows)), of=name)
         def covers(k: int) -> Relation:
-            r"""D \ge p_k for every coincident peak k"""
-            return greatest[0] >= values[k]
+            r"""D_c \ge p_k for every coincident peak k that cycle c bills"""
+            return greatest[rows[k][0]] >= rows[k][1]
 
-        return [greatest[0]] * page.cycles.size
+        return list(greatest) if own else [greatest[0]] * page.cycles.size
 
     def hold(self, page: Page, name: str) -> None:  # noqa: ARG002 - one signature for every determinant
         """Refuse for the greatest; a mean is an equation and needs no hold."""
@@ -145,6 +201,31 @@ class Coincident(Declared):
             raise InvalidInput(
                 Problem(f"the tariff rewards a higher `{name}`", "check its price", f"determinants.{name}")
             )
+
+
+def _spread(score: np.ndarray, count: int, window: np.ndarray | None) -> np.ndarray | None:
+    """Weights proportional to the score that sum to one, none above one of `count` peaks; None without any score.
+
+    Where several intervals make one demand window, the cap holds for the window and its intervals share its weight.
+    """
+    by_window = score if window is None else np.bincount(window, score)
+    capped = np.zeros(by_window.size, dtype=bool)
+    if by_window.sum() <= 0.0:
+        return None
+    if int((by_window > 0.0).sum()) <= count:
+        weights = (by_window > 0.0).astype(float)
+    else:
+        while True:
+            rest = np.where(capped, 0.0, by_window)
+            weights = np.where(capped, 1.0, rest * ((count - capped.sum()) / rest.sum()))
+            over = weights > 1.0 + 1e-12
+            if not over.any():
+                break
+            capped |= over
+    weights = weights / weights.sum()
+    if window is None:
+        return np.asarray(weights)
+    return np.asarray(np.divide(score, by_window[window], out=np.zeros(score.size), where=score > 0) * weights[window])
 
 
 __all__ = ["Coincident"]

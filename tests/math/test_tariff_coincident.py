@@ -1,0 +1,114 @@
+"""Coincident peaks by hand: groups, caps, candidate hours, monthly billing; and the pinned cost equal to the bill."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tariffs"))
+from pinning import residual
+
+from microgrid.errors import InvalidInput
+from microgrid.tariffs.bill import Bill, bill
+from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.reading import MeterData
+
+TIMES = pd.date_range("2025-06-01", "2025-07-31 23:00", freq="60min")
+KW = 1000.0 + np.arange(TIMES.size)
+
+
+def at(stamp: str) -> int:
+    return int(TIMES.get_indexer([pd.Timestamp(stamp)])[0])
+
+
+def tariff(**stated: Any) -> Tariff:
+    node = {"kind": "coincident", "window_min": 60, **stated}
+    return Tariff.model_validate(
+        {
+            "id": "t",
+            "series": {"w": {"unit": "probability"}},
+            "determinants": {"cp": node},
+            "charges": [{"id": "cp", "kind": "per_unit", "of": "cp", "price": 1.0}],
+        }
+    )
+
+
+def made(weights: dict[str, float], **stated: Any) -> Bill:
+    """Bill of weighted peaks; the optimiser must agree."""
+    series = np.zeros(TIMES.size)
+    for stamp, weight in weights.items():
+        series[at(stamp)] = weight
+    load = MeterData(TIMES, 60, KW, np.zeros(TIMES.size), series={"w": series})
+    priced = tariff(**{"mode": "probability", "series": "w", **stated})
+    cost, billed = residual(priced, load)
+    assert cost == pytest.approx(billed)
+    return bill(priced, load)
+
+
+def test_each_month_counts_alike_whatever_its_weights_sum_to() -> None:
+    weights = {"2025-06-10 16:00": 0.9, "2025-07-10 16:00": 0.1}
+    both = (KW[at("2025-06-10 16:00")] + KW[at("2025-07-10 16:00")]) / 2
+    assert made(weights, n=1, per="month").by_cycle == pytest.approx([both, both])
+
+
+def test_an_interval_counts_as_one_peak_at_most() -> None:
+    stamps = ["2025-06-10 16:00", "2025-06-11 16:00", "2025-06-12 16:00"]
+    first, second, third = (KW[at(stamp)] for stamp in stamps)
+    weights = dict(zip(stamps, (8.0, 1.0, 1.0), strict=True))
+    assert made(weights, n=2).by_cycle[0] == pytest.approx((first + 0.5 * second + 0.5 * third) / 2)
+    assert made(weights, n=1).by_cycle[0] == pytest.approx(0.8 * first + 0.1 * second + 0.1 * third)
+    assert made(weights, n=5).by_cycle[0] == pytest.approx((first + second + third) / 3)
+
+
+def test_the_blend_is_over_candidate_hours_of_the_group() -> None:
+    chosen = (TIMES.month == 6) & np.isin(TIMES.hour, [16, 17])
+    expected = 0.75 * KW[at("2025-06-10 16:00")] + 0.25 * KW[chosen].mean()
+    weights = {"2025-06-10 16:00": 1.0}
+    stated = {"months": [6], "n": 1, "blend_uniform": 0.25, "candidate_hours": [16, 17]}
+    assert made(weights, **stated).by_cycle == pytest.approx([expected, expected])
+
+
+def test_monthly_peaks_bill_their_own_month() -> None:
+    june, july = KW[at("2025-06-10 16:00")], KW[at("2025-07-10 16:00")]
+    weights = {"2025-06-10 16:00": 0.3, "2025-07-10 16:00": 0.6}
+    assert made(weights, n=1, per="month", billed="same_month").by_cycle == pytest.approx([june, july])
+    assert made(weights, n=1, per="month", months=[7], billed="same_month").by_cycle == pytest.approx([0.0, july])
+    load = MeterData(TIMES, 60, KW, np.zeros(TIMES.size), series={"w": KW})
+    for stat in ("mean", "max"):
+        known = tariff(intervals=["2025-06-10 16:00", "2025-07-10 16:00"], billed="same_month", stat=stat)
+        assert bill(known, load).by_cycle == pytest.approx([june, july])
+        cost, billed = residual(known, load)
+        assert cost == pytest.approx(billed)
+
+
+def test_a_group_without_weight_is_left_out_with_a_note() -> None:
+    left = made({"2025-06-10 16:00": 1.0}, n=1, per="month")
+    assert left.by_cycle[0] == pytest.approx(KW[at("2025-06-10 16:00")])
+    assert any("2025-07; it is left out" in note for note in left.notes)
+    with pytest.raises(InvalidInput, match="all zero"):
+        made({}, n=1)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="per: month"):
+        tariff(mode="probability", series="w", n=1, billed="same_month")
+    with pytest.raises(ValueError, match="0 to 23"):
+        tariff(mode="probability", series="w", n=1, candidate_hours=[24])
+
+
+def test_a_demand_window_of_several_intervals_is_one_peak() -> None:
+    times = pd.date_range("2025-06-01", periods=24 * 4, freq="15min")
+    kw = 100.0 + np.arange(times.size)
+    series = np.zeros(times.size)
+    series[8:12], series[40], series[80] = 2.0, 1.0, 1.0
+    load = MeterData(times, 15, kw, np.zeros(times.size), series={"w": series})
+    priced = tariff(mode="probability", series="w", n=2)
+    hours = [kw[8:12].mean(), kw[40:44].mean(), kw[80:84].mean()]
+    cost, billed = residual(priced, load)
+    assert billed == pytest.approx((hours[0] + 0.5 * hours[1] + 0.5 * hours[2]) / 2)
+    assert cost == pytest.approx(billed)
