@@ -252,16 +252,16 @@ def _pay(
 
         @block.revenue(index, of=name)
         def training_income(place: int) -> Linear:
-            r"""v (W - m)"""
+            r"""v \gamma (W - m) with \gamma the goodput: only useful work earns"""
             left: list[Linear | float] = [owed[place]] if missing is None else [owed[place], -missing[place]]
-            return job.value_usd_per_mwh * total(left)
+            return (job.value_usd_per_mwh * job.goodput) * total(left)
 
     if missing is not None and job.unfinished_usd_per_mwh:
-        rate = job.unfinished_usd_per_mwh
+        rate = job.unfinished_usd_per_mwh * job.goodput
 
         @block.cost(index, of=name)
         def unfinished_penalty(place: int) -> Linear:
-            r"""c^{m} m"""
+            r"""c^{m} \gamma m"""
             return rate * missing[place]
 
 
@@ -273,8 +273,8 @@ def _charge_steps(block: Block, name: str, job: TrainingJob, windows: Sequence[W
 
         @block.cost(late, of=name)
         def late_penalty(place: int) -> Linear:
-            r"""\ell \Delta_k y_k for steps after the deadline"""
-            return (job.late_usd_per_mwh * hours[first + offset + place]) * run.output[offset + place]
+            r"""\ell \gamma \Delta_k y_k for steps after the deadline"""
+            return (job.late_usd_per_mwh * job.goodput * hours[first + offset + place]) * run.output[offset + place]
 
     started = run.started
     if started is not None and job.start_cost_usd:

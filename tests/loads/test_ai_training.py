@@ -135,6 +135,20 @@ def test_income_is_paid_on_completed_work(campus: Bench) -> None:
     assert campus({"train": train}, [201.0]).earned == pytest.approx(0.0)
 
 
+def test_a_worse_goodput_never_earns_more(campus: Bench) -> None:
+    job = {"work_mwh": 10.0, "value_usd_per_mwh": 200.0, "unfinished_usd_per_mwh": 50.0}
+    full, worse = (campus({"train": hall(**job, goodput=share)}, [60.0] * 3) for share in (1.0, 0.5))
+    assert full.money["train.job.training_income"] == pytest.approx(-2000.0)
+    assert worse.money["train.job.training_income"] == pytest.approx(-2000.0)  # 20 MWh drawn, 10 of them useful
+    earned = [campus({"train": hall(**job, goodput=share)}, [60.0] * 2).earned for share in (1.0, 0.8, 0.5, 0.3, 0.2)]
+    assert earned == sorted(earned, reverse=True)
+    late = {"work_mwh": 5.0, "goodput": 0.5, "deadline": "2025-07-01T01:00", "grace_h": 1.0, "late_usd_per_mwh": 30.0}
+    outcome = campus({"train": hall(**late)}, [70.0, 1.0])
+    assert outcome.money["train.job.late_penalty"] == pytest.approx(150.0)  # 10 MWh late, 5 of them useful
+    undone = campus({"train": hall(work_mwh=10.0, goodput=0.5, unfinished_usd_per_mwh=50.0)}, [60.0])
+    assert undone.money["train.job.unfinished_penalty"] == pytest.approx(500.0)
+
+
 def test_job_ramps_hold(campus: Bench) -> None:
     train = hall(work_mwh=15.0, ramp_mw_per_min=0.1)
     outcome = campus({"train": train}, [50.0, 10.0, 50.0])
