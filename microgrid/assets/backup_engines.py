@@ -26,6 +26,11 @@ class BackupEngines(Asset):
     parallel with the grid (calls of the system operator, a peak-shaving permit); emergencies need none of it. In the
     United States an emergency engine may run 100 h a year outside emergencies, 50 of them for other than testing and
     emergency response and none for peak shaving (40 CFR 60.4211(f)): read your own permit.
+
+    Reserves are offered by running engines only: an engine at rest would have to start at its least load, and its start
+    would take permit hours that no row has set aside. A call may use what running engines have left in the step, and
+    after it the hours of the permit that the schedule leaves unused while the next step is allowed too. The speed is
+    that of a single engine coming to full output within `start_s`, which holds however few are running.
     """
 
     behaviour: ClassVar[Behaviour] = "generator"
@@ -89,18 +94,24 @@ class BackupEngines(Asset):
 
         permitted = (self.permit_h_per_year - self.test_h_per_year) * sum(hours) / HOURS_PER_YEAR
 
-        @block.constraint(Index("window", 1))
+        window = Index("window", 1)
+        unused = block.variable("unused_engine_h", window, "h", "permitted engine hours left for calls")
+
+        @block.constraint(window)
         def permit_hours(_: int) -> Relation:
-            r"""\sum_t \Delta_t n_t \le N H T / 8766"""
-            return total(hours[t] * running[t] for t in steps) <= self.units * permitted
+            r"""\sum_t \Delta_t n_t + z \le N H T / 8766"""
+            return total([unused[0], *(hours[t] * running[t] for t in steps)]) <= self.units * permitted
 
         self._pay(block, power, running)
         block.injects(lambda t: power[t])
+        free = [rated * running[t] - power[t] for t in steps]
+        lasting = [rated if most[min(t + 1, len(most) - 1)] else 0.0 for t in steps]
         block.headroom(
             Headroom(
-                up=[rated * most[t] - power[t] for t in steps],
+                up=free,
                 down=[power[t] - self.min_load_mw * running[t] for t in steps],
-                ramp_mw_per_min=self.usable_units * self.unit_power_mw / (self.start_s / SECONDS_PER_MINUTE),
+                energy_up_mwh=[hours[t] * free[t] + lasting[t] * unused[0] for t in steps],
+                ramp_mw_per_min=self.unit_power_mw / (self.start_s / SECONDS_PER_MINUTE),
             )
         )
 

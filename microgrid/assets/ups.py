@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour
@@ -21,7 +22,7 @@ HOURS_PER_YEAR = 8766.0  # mean Gregorian year: the yearly throughput applies in
 class Ups(Asset):
     r"""UPS of a room: stored energy never falls below what carries the protected load for `ride_through_min`.
 
-    It may discharge only into the load it protects. What it stores beyond the ride-through energy may shift load or
+    It may discharge only into the load it protects, which never exceeds its inverters. What it stores beyond the ride-through energy may shift load or
     back short reserves; batteries age by cycling, so the yearly throughput is capped.
     """
 
@@ -73,8 +74,7 @@ class Ups(Asset):
         """Write charge, discharge, stored energy above the ride-through energy, and throughput."""
         steps, edges, hours = block.horizon.steps, block.horizon.edges, block.horizon.hours
         power, capacity = block.capacity("power_mw"), block.capacity("energy_mwh")
-        load: Sequence[Linear] | Sequence[float]
-        load = block.signal(f"{self.protects}.it_power_mw") if self.protects else block.profile("protected_mw")
+        load = self._load(block)
         per_mw = self.held_mwh(1.0)
         charge = block.variable("charge_mw", steps, "MW", "power drawn from the bus", upper=power)
         discharge = block.variable("discharge_mw", steps, "MW", "power given to the load", upper=power)
@@ -99,6 +99,41 @@ class Ups(Asset):
                 energy_down_mwh=[(1.0 / self.charge_efficiency) * (capacity - energy[t + 1]) for t in steps],
             )
         )
+
+    def _load(self, block: Block) -> Sequence[Linear] | Sequence[float]:
+        """Protected load, MW; a decision stays within the inverters, InvalidInput where a profile does not."""
+        power, steps = block.capacity("power_mw"), block.horizon.steps
+        if not self.protects:
+            profile = block.profile("protected_mw")
+            self._check_profile(block, max(profile))
+            return profile
+        load = block.signal(f"{self.protects}.it_power_mw")
+
+        @block.constraint(steps)
+        def inverter(t: int) -> Relation:
+            r"""d_t \le \bar p"""
+            return load[t] <= power
+
+        return load
+
+    def _check_profile(self, block: Block, highest_mw: float) -> None:
+        field, value = f"{block.name}.protected_mw", f"{highest_mw:g}"
+        problems = []
+        if highest_mw > self.power_mw + 1e-9:
+            problems.append(
+                Problem(
+                    f"exceeds the inverters' power_mw {self.power_mw:g}", "raise power_mw or protect less", field, value
+                )
+            )
+        if self.held_mwh(highest_mw) > self.energy_mwh + 1e-9:
+            need = f"{self.ride_through_min:g} min of it need {self.held_mwh(highest_mw):.3g} MWh"
+            problems.append(
+                Problem(
+                    f"{need}, energy_mwh is {self.energy_mwh:g}", "raise energy_mwh or protect less", field, value
+                )
+            )
+        if problems:
+            raise InvalidInput(problems)
 
     def _hold(
         self,

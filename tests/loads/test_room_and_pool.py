@@ -15,6 +15,7 @@ from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.assets.shared_capacity import SharedCapacity, mix_table
 from microgrid.assets.ups import Ups
+from microgrid.errors import InvalidInput
 
 Bench = Callable[..., Any]
 
@@ -79,16 +80,37 @@ def test_backup_engines_run_the_dearest_permitted_hours_and_keep_their_spare(cam
     assert outcome.money["backup.fuel_cost"] == pytest.approx(200.0 * 12.0)
 
 
-def test_tests_use_up_the_permit_and_quick_starts_back_reserves(page: Bench, axis: Bench) -> None:
+def test_tests_use_up_the_permit_and_only_running_engines_back_reserves(page: Bench, axis: Bench) -> None:
     engines = BackupEngines(
         bus="H", units=4, unit_power_mw=2.0, redundancy="2N", permit_h_per_year=50.0, test_h_per_year=50.0
     )
     outcome = page({"b": engines}, axis(24), {}, {"b.running": np.r_[1.0, np.zeros(23)]})
     assert outcome.rows["b.permit_hours"].miss == pytest.approx(1.0)
-    assert outcome.campus.headrooms["b"].up[0].number == pytest.approx(4.0)
-    assert outcome.campus.headrooms["b"].ramp_mw_per_min == pytest.approx(8.0)
+    room = outcome.campus.headrooms["b"]
+    assert [term.number for term in room.up[:2]] == pytest.approx([2.0, 0.0])  # engines at rest offer nothing
+    assert room.energy_up_mwh[0].number == pytest.approx(2.0)  # no permit hour is left after the step
+    assert room.ramp_mw_per_min == pytest.approx(4.0)  # one engine in half a minute
     with pytest.raises(ValidationError, match="tests alone"):
         BackupEngines(bus="H", units=1, unit_power_mw=1.0, permit_h_per_year=10.0, test_h_per_year=20.0)
+
+
+def test_engines_sell_a_long_call_only_with_permit_hours_to_spare(page: Bench, axis: Bench) -> None:
+    engines = BackupEngines(bus="H", units=2, unit_power_mw=2.0, permit_h_per_year=8766.0 / 4.0)
+    values = {"b.running": np.r_[2.0, np.zeros(7)], "b.power_mw": np.r_[1.0, np.zeros(7)]}
+    outcome = page({"b": engines}, axis(8), {}, {**values, "b.unused_engine_h": np.array([2.0])})
+    assert outcome.rows["b.permit_hours"].miss == pytest.approx(0.0)  # 2 engines x 2 h, of which 2 h are scheduled
+    assert outcome.campus.headrooms["b"].energy_up_mwh[0].number == pytest.approx(3.0 + 2.0 * 2.0)
+    ended = page({"b": engines}, axis(8), {"b.allowed": np.r_[1.0, np.zeros(7)]}, {**values, "b.unused_engine_h": [2.0]})
+    assert ended.campus.headrooms["b"].energy_up_mwh[0].number == pytest.approx(3.0)
+
+
+def test_the_inverters_carry_the_whole_protected_load(campus: Bench) -> None:
+    train = AiTraining(bus="HALL", room={"pue": 1.0}, jobs={"job": {"power_mw": 20.0, "work_mwh": 20.0}})
+    outcome = campus({"train": train, "ups": supply(protects="train")}, [10.0, 20.0])
+    assert outcome["train.it_power_mw"] == pytest.approx([12.0, 8.0])
+    parts = {"load": FacilityLoad(bus="F", power_mw=14.0), "ups": supply(protected_mw=1.0)}
+    with pytest.raises(InvalidInput, match=r"ups\.protected_mw: 14: exceeds the inverters"):
+        campus(parts, [10.0, 20.0], series={"ups.protected_mw": [4.0, 14.0]})
 
 
 def mix(conversion_usd_per_mw: float, **pool: object) -> dict[str, object]:
