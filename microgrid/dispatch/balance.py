@@ -19,7 +19,7 @@ def formulate_balance(
 ) -> None:
     """Write the power balance of every bus group, and the network's cuts when there are any."""
     steps = block.horizon.steps
-    loss = block.variable("loss_mw", steps, "MW", "network losses") if cuts else None
+    loss = _losses(block, cuts) if cuts else None
     by_group = group_injections(block.campus, parts, groups)
     for group, injections in by_group.items():
         first = group == next(iter(by_group))
@@ -31,6 +31,13 @@ def formulate_balance(
 
     if loss is not None:
         _write_cuts(block, parts, cuts, loss)
+
+
+def _losses(block: Block, cuts: Sequence[NetworkCut]) -> Sequence[Linear]:
+    """Declare the losses: zero at steps whose losses no row states, or they could burn energy of negative value."""
+    stated = {cut.step for cut in cuts if cut.quantity == "loss"}
+    upper = [float("inf") if t in stated else 0.0 for t in block.horizon.steps]
+    return block.variable("loss_mw", block.horizon.steps, "MW", "network losses", upper=upper)
 
 
 def group_injections(

@@ -26,9 +26,16 @@ def overlaps(program: Program, point: np.ndarray) -> dict[str, np.ndarray]:
     found = {}
     for pair in program.pairs:
         both = np.minimum(point[pair.first], point[pair.second]) > TOLERANCE_MW
+        both[_settled_steps(program, pair.name)] = False
         if both.any():
             found[pair.name] = np.flatnonzero(both)
     return found
+
+
+def _settled_steps(program: Program, name: str) -> list[int]:
+    """Steps of a pair that already have their binary: what overlap is left there is the solver's tolerance."""
+    groups = [group for group in program.columns if group.declaration.name.startswith(f"{name}.{SIDE}")]
+    return [int(label) for group in groups for label in group.declaration.index.labels]
 
 
 def add_binaries(program: Program, steps: Mapping[str, np.ndarray]) -> Program:

@@ -9,6 +9,7 @@ import ctypes
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from microgrid.dispatch.compile import Program
 from microgrid.errors import MicrogridError
 
 MINIMUM_VERSION = (1, 15)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Two threads that both redirect standard output would restore each other's nowhere."""
 
 
 class Status(Enum):
@@ -111,6 +116,11 @@ class Highs:
 @contextmanager
 def _silenced() -> Iterator[None]:
     """Drop what C code prints: HiGHS greets on stdout before any option can stop it, which would spoil --json."""
+    with _ONE_AT_A_TIME:
+        yield from _into_nowhere()
+
+
+def _into_nowhere() -> Iterator[None]:
     sys.stdout.flush()
     kept = os.dup(1)
     try:

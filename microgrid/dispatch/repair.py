@@ -19,7 +19,7 @@ from microgrid.dispatch.highs import Highs, Outcome, Status
 
 INTEGRAL = 1e-6
 ROUNDS = 6
-THRESHOLDS = (0.5, 0.35, 0.65, 0.2, 0.8, 0.999)  # the last one rounds up: an island needs the capacity
+THRESHOLDS = (0.5, 0.35, 0.65, 0.2, 0.8)
 SETTLED = 1e-7
 
 
@@ -53,9 +53,9 @@ def round_commitment(counts: CountColumns, point: np.ndarray, threshold: float, 
     if wraps:
         still = (np.abs(running - np.round(running)) < SETTLED) & (started < SETTLED) & (stopped < SETTLED)
         cut = int(np.argmax(_run_lengths(still))) if still.any() else 0
-    before = np.round(running[cut] - started[cut] + stopped[cut])
+    before = running[cut] - started[cut] + stopped[cut]
     starts, stops = (np.cumsum(np.roll(side, -cut)) for side in (started, stopped))
-    rounded = before + np.floor(starts + threshold + SETTLED) - np.floor(stops + threshold + SETTLED)
+    rounded = np.floor(starts + threshold + SETTLED) - np.floor(stops - before + threshold + SETTLED)
     return np.asarray(np.roll(rounded, cut))
 
 
@@ -66,27 +66,35 @@ def repair(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[in
     sets columns whose value is already decided (exclusive pairs).
     """
     columns = np.flatnonzero(program.integer)
-    thresholds = THRESHOLDS if program.counts else THRESHOLDS[:1]
     try:
-        for threshold in thresholds:
-            decided = _decide(program, point, threshold) | dict(fixed)
-            outcome = _round_up_others(program, solver, point, decided)
+        for threshold in THRESHOLDS if program.counts else ():
+            outcome = _round_up_others(program, solver, point, _decide(program, point, threshold) | dict(fixed))
             if outcome is not None:
                 yield outcome
+        # An island needs the capacity: all counts rounded up, where minimum times allow.
+        outcome = _round_up_others(program, solver, point, _choose(program, point) | dict(fixed))
+        if outcome is not None:
+            yield outcome
     finally:
         solver.bounds(columns, program.lower[columns], program.upper[columns])
 
 
 def _decide(program: Program, point: np.ndarray, threshold: float) -> dict[int, float]:
     """Values of all columns that need no search at this threshold."""
-    decided: dict[int, float] = {}
-    for members in choices(program):
-        winner = int(members[np.argmax(point[members])])
-        decided.update({int(member): float(member == winner) for member in members})
+    decided = _choose(program, point)
     for counts in program.counts:
         rounded = round_commitment(counts, point, threshold, wraps=program.wraps)
         rounded = np.clip(rounded, program.lower[counts.running], program.upper[counts.running])
         decided.update(zip(counts.running.tolist(), rounded.tolist(), strict=True))
+    return decided
+
+
+def _choose(program: Program, point: np.ndarray) -> dict[int, float]:
+    """Values of choices of one among several: the largest member is taken."""
+    decided: dict[int, float] = {}
+    for members in choices(program):
+        winner = int(members[np.argmax(point[members])])
+        decided.update({int(member): float(member == winner) for member in members})
     return decided
 
 

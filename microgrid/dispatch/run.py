@@ -129,7 +129,14 @@ def _solve(
 def _duals(solution: Solution) -> dict[str, np.ndarray]:
     if solution.row_duals is None:
         return {}
-    return {rows.name: solution.row_duals[rows.span] for rows in solution.program.rows}
+    return {rows.name: _by_position(solution.row_duals[rows.span], rows.positions) for rows in solution.program.rows}
+
+
+def _by_position(prices: np.ndarray, positions: Sequence[int]) -> np.ndarray:
+    """Prices at the positions they were written for; a position without a row (always true) has the price 0."""
+    found = np.zeros(max(positions, default=-1) + 1)
+    found[np.asarray(positions, dtype=np.int64)] = prices
+    return found
 
 
 __all__ = ["Dispatch", "SolveSettings", "dispatch"]

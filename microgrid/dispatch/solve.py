@@ -6,6 +6,7 @@ gap misses the target are integers searched, first those the relaxation left fra
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -97,7 +98,7 @@ class _Search:
 
     @property
     def seconds_left(self) -> float:
-        return max(1.0, self.deadline - time.perf_counter())
+        return max(0.01, self.deadline - time.perf_counter())
 
 
 def relative_gap(objective: float, bound: float) -> float:
@@ -119,25 +120,23 @@ def solve(
         SolverLimit: the time limit came first.
     """
     search = _Search(gap, time.perf_counter() + time_limit_s, progress)
-    while True:
+    while True:  # every round settles at least one more step of a pair, so the rounds end
         search.best = None
         solver, relaxed = _relax(program, search)
         _integers(program, solver, relaxed, search)
         if search.best is None or search.best.point is None:
             raise SolverLimit(f"no feasible commitment found within {time_limit_s:g} s")
+        if program.integer.any() and search.best.row_duals is None:
+            with search.stage("prices"):
+                search.best = _with_prices(program, search.best, search)
         fresh = overlaps(program, search.best.point)
         if not fresh:
             break
         program = add_binaries(program, fresh)
     best = search.best
-    if program.integer.any() and best.row_duals is None:
-        with search.stage("prices"):
-            best = _with_prices(program, best)
-    if not search.done:
-        raise SolverLimit(
-            f"gap {relative_gap(best.objective, search.bound):.3%} after {time_limit_s:g} s; {gap:.3%} was asked"
-        )
-    assert best.point is not None  # noqa: S101 - narrowed above; offer() keeps points only
+    if best is None or best.point is None or not search.done:
+        reached = relative_gap(best.objective, search.bound) if best else float("inf")
+        raise SolverLimit(f"gap {reached:.3%} after {time_limit_s:g} s; {gap:.3%} was asked")
     point = best.point.copy()
     point[program.integer] = np.round(point[program.integer])
     return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals)
@@ -146,13 +145,15 @@ def solve(
 def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
     """Solve the LP relaxation; its optimum is the bound."""
     with search.stage("LP relaxation"):
-        solver = Highs(program, relax=True, options={"presolve": "off"})
+        solver = Highs(program, relax=True, options={"presolve": "off", "time_limit": search.seconds_left})
         start_from_months(program, solver)
         relaxed = solver.run()
         if relaxed.status is Status.INFEASIBLE:
             raise InfeasibleProgram("no dispatch satisfies the limits")
         if relaxed.status is Status.UNBOUNDED:
             raise MicrogridError("the objective is unbounded: a price rewards an unlimited quantity")
+        if relaxed.status is Status.LIMIT:
+            raise SolverLimit("the time limit came before the LP relaxation was solved")
         if relaxed.status is not Status.OPTIMAL:
             raise MicrogridError(f"HiGHS ended the relaxation with {relaxed.status.value}")
         search.bound = relaxed.objective
@@ -181,7 +182,10 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
         return
     with search.stage("branch and bound"):
         found = _branch(program, search, search.seconds_left)
-        search.bound = max(search.bound, found.bound)
+        if found.status is Status.INFEASIBLE and search.best is None:
+            _require_infeasible(program, search)
+        if found.status in {Status.OPTIMAL, Status.LIMIT} and math.isfinite(found.bound):
+            search.bound = max(search.bound, found.bound)
         search.offer(found)
 
 
@@ -194,17 +198,23 @@ def _free_only(program: Program, point: np.ndarray, loose: np.ndarray) -> Progra
     return replace(program, lower=lower, upper=upper)
 
 
-def _with_prices(program: Program, best: Outcome) -> Outcome:
+def _require_infeasible(program: Program, search: _Search) -> None:
+    """Raise InfeasibleProgram when branch and bound finds no point without presolve either."""
+    again = Highs(program, options={"presolve": "off", "time_limit": search.seconds_left}).run()
+    if again.status is Status.INFEASIBLE:
+        raise InfeasibleProgram("no whole number of running units satisfies the limits")
+    search.offer(again)
+
+
+def _with_prices(program: Program, best: Outcome, search: _Search) -> Outcome:
     """Re-solve with the integers held at their values: the continuous optimum beside them, and the prices of rows."""
     assert best.point is not None  # noqa: S101 - only points are offered
     lower, upper = program.lower.copy(), program.upper.copy()
     lower[program.integer] = upper[program.integer] = np.round(best.point[program.integer])
-    held = Highs(replace(program, lower=lower, upper=upper), relax=True, options={"presolve": "off"}).run()
-    return (
-        held
-        if held.status is Status.OPTIMAL and held.objective <= best.objective + 1e-6 * abs(best.objective)
-        else best
-    )
+    options = {"presolve": "off", "time_limit": search.seconds_left}
+    held = Highs(replace(program, lower=lower, upper=upper), relax=True, options=options).run()
+    no_worse = held.objective <= best.objective + 1e-6 * abs(best.objective)
+    return held if held.status is Status.OPTIMAL and no_worse else best
 
 
 def _branch(program: Program, search: _Search, seconds: float) -> Outcome:
@@ -212,9 +222,19 @@ def _branch(program: Program, search: _Search, seconds: float) -> Outcome:
     solver = Highs(program, options={"mip_rel_gap": 0.5 * search.gap, "time_limit": float(seconds)})
     if search.best is not None and search.best.point is not None:
         solver.start_from(search.best.point)
-    enough = search.bound + search.gap * max(1.0, abs(search.bound)) * 0.999
-    solver.set({"objective_target": float(enough)})
+    solver.set({"objective_target": good_enough(search.bound, search.gap)})
     return solver.run()
 
 
-__all__ = ["InfeasibleProgram", "Solution", "Stage", "relative_gap", "solve"]
+def good_enough(bound: float, gap: float) -> float:
+    """Largest objective whose relative gap to `bound` is at most `gap` (slightly less, for rounding).
+
+    The gap is relative to the objective, so a negative objective may lie less far above its bound than a positive one.
+    """
+    inside = 0.999 * gap
+    if abs(bound) <= 1.0:
+        return bound + inside * (1.0 - gap)
+    return bound / (1.0 + inside) if bound < 0 else bound / (1.0 - inside)
+
+
+__all__ = ["InfeasibleProgram", "Solution", "Stage", "good_enough", "relative_gap", "solve"]

@@ -98,7 +98,9 @@ class ValueBlock(Block):
             if bound is None:
                 continue
             limit = np.array([number(entry) for entry in spread(bound, numbers.size)])
-            miss = _largest(sign * (numbers - limit) / np.maximum(1.0, np.abs(limit)))
+            bounded = ~np.isinf(limit)
+            beyond = sign * (numbers - limit)[bounded] / np.maximum(1.0, np.abs(limit[bounded]))
+            miss = _largest(beyond)
             if miss > self.reading.bound_miss:
                 self.reading.bound_miss, self.reading.worst_bound = miss, full
 

@@ -18,6 +18,7 @@ from microgrid.case.load import resolve_network
 from microgrid.case.model import Case
 from microgrid.dispatch.balance import CAMPUS
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
+from microgrid.errors import Residual
 from microgrid.formulation.connection import Connection, NetworkCut
 from microgrid.network.load import load_network
 from microgrid.powerflow.cuts import CutOptions, Decision, build_cuts, build_loss_cuts, intact_snapshot
@@ -61,6 +62,7 @@ class Secured:
     outages: OutageCheck | None
     cuts: tuple[NetworkCut, ...]
     rounds: tuple[Round, ...]
+    loss_tolerance_mw: float
 
     @property
     def cost_of_network_usd(self) -> float:
@@ -69,8 +71,14 @@ class Secured:
 
     @property
     def accepted(self) -> bool:
-        """True when no limit is broken, intact or (in mode n1) after any single outage."""
-        return self.rounds[-1].violations == 0 and self.rounds[-1].outage_violations == 0
+        """True when no limit is broken, intact or (in mode n1) after any single outage, and the losses agree."""
+        last = self.rounds[-1]
+        return last.violations == 0 and last.outage_violations == 0 and self.losses.holds
+
+    @property
+    def losses(self) -> Residual:
+        """Losses of the dispatch against those of the AC power flow at the worst step."""
+        return Residual("losses", self.rounds[-1].loss_miss_mw, self.loss_tolerance_mw, "MW", "dispatch against AC")
 
 
 def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progress) -> Secured:
@@ -89,7 +97,7 @@ def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progr
         progress(f"AC power flow, round {len(rounds)}")
         check = check_network(case, dict(found.injections), net, compare=False)
         outages = _outages(check, mode, len(rounds), progress)
-        miss = np.abs(loss_miss(case, found, check))
+        miss = loss_miss(case, found, check)
         rounds.append(_round(case, found, check, outages, miss, len(cuts)))
         if _accepted(case, rounds[-1], found) or len(rounds) > MOST_ROUNDS:
             break
@@ -99,7 +107,8 @@ def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progr
             break
         cuts.extend(fresh)
         found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, cuts=cuts, progress=progress)
-    return Secured(found, certified(check), outages, tuple(cuts), tuple(rounds))
+    tolerance = LOSS_OF_POWER * _drawn(found).max()
+    return Secured(found, certified(check), outages, tuple(cuts), tuple(rounds), float(tolerance))
 
 
 def _outages(check: NetworkCheck, mode: str, place: int, progress: Progress) -> OutageCheck | None:
@@ -116,30 +125,37 @@ def _round(
         found.solution.objective,
         len(check.violations),
         0 if outages is None else int(outages.broken.sum()),
-        float(miss.max()),
-        float(miss @ np.asarray(case.horizon.hours)),
+        float(np.abs(miss).max()),
+        float(np.abs(miss) @ np.asarray(case.horizon.hours)),
         cuts,
     )
 
 
 def _accepted(case: Case, last: Round, found: Dispatch) -> bool:
     """No limit broken, and losses agree: at every step to 0.5 % of the highest power, over the window to 0.01 %."""
-    drawn = sum(np.clip(-power, 0.0, None) for power in found.injections.values())
-    highest, energy = float(np.max(drawn)), float(np.asarray(drawn) @ np.asarray(case.horizon.hours))
+    drawn = _drawn(found)
+    highest, energy = float(drawn.max()), float(drawn @ np.asarray(case.horizon.hours))
     limits_hold = last.violations == 0 and last.outage_violations == 0
     return (
         limits_hold and last.loss_miss_mw <= LOSS_OF_POWER * highest and last.loss_miss_mwh <= LOSS_OF_ENERGY * energy
     )
 
 
+def _drawn(found: Dispatch) -> np.ndarray:
+    """MW drawn by all parts together, shape (steps,)."""
+    return np.asarray(sum(np.clip(-power, 0.0, None) for power in found.injections.values()))
+
+
 def _fresh_rows(
     case: Case, found: Dispatch, check: NetworkCheck, outages: OutageCheck | None, miss: np.ndarray
 ) -> list[NetworkCut]:
     """Rows of all steps where a limit is broken or the losses are missed."""
-    wrong = miss > LOSS_MISSED_MW
+    wrong = np.abs(miss) > LOSS_MISSED_MW
     wrong[[violation.step for violation in check.violations]] = True
     decisions = decisions_of(case.connections(), dict(found.injections), check)
     cuts = _intact_rows(check, decisions, np.flatnonzero(wrong))
+    inflated = set(np.flatnonzero(miss < -LOSS_MISSED_MW).tolist())
+    cuts += [capped(cut) for cut in cuts if cut.quantity == "loss" and cut.step in inflated]
     if outages is not None:
         cuts += outage_rows(check, outages, decisions)
     return [scaled(cut) for cut in cuts]
@@ -163,6 +179,16 @@ def _intact_rows(check: NetworkCheck, decisions: tuple[Decision, ...], steps: np
         cuts += build_cuts(snapshot, decisions, limits, options)
         cuts += build_loss_cuts(snapshot, decisions, options)
     return cuts
+
+
+def capped(tangent: NetworkCut) -> NetworkCut:
+    """The tangent from above, with a little room, where the dispatch has reckoned with more losses than there are.
+
+    That pays only where energy is worth less than nothing. The present point always fits, so a cap never makes a case
+    infeasible; it keeps the step near the point at which the tangent was taken.
+    """
+    coefficients = tuple((key, -value) for key, value in tangent.coefficients)
+    return replace(tangent, coefficients=coefficients, bound=-tangent.bound + LOSS_MISSED_MW, loss_coefficient=1.0)
 
 
 def scaled(cut: NetworkCut) -> NetworkCut:
@@ -202,7 +228,7 @@ def shadow_prices(found: Dispatch, cuts: Sequence[NetworkCut], limit: int = 200)
     if duals is None:
         return []
     total: dict[tuple[str, str, str, int], float] = {}
-    for cut, dual in zip(cuts, np.abs(duals).tolist(), strict=True):
+    for cut, dual in zip(cuts, np.abs(duals).tolist(), strict=False):  # rows after the last one written have no price
         if dual > 1e-6 and cut.quantity != "loss":
             key = (cut.element, cut.quantity, cut.outage, cut.step)
             total[key] = total.get(key, 0.0) + dual

@@ -17,7 +17,7 @@ from microgrid.case.source import dump
 from microgrid.dispatch.highs import version_text
 from microgrid.dispatch.reasons import binding_reasons
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
-from microgrid.errors import InvalidInput, Problem, Residual
+from microgrid.errors import AuditFailed, InvalidInput, Problem, Residual
 from microgrid.results import files
 from microgrid.study import summary
 from microgrid.study.billing import Billing, bill_tariffs
@@ -89,8 +89,12 @@ def finish(case: Case, found: Dispatch, progress: Progress, secured: Secured | N
     if check is None and case.header.network:
         progress("AC power flow of every step")
         check = check_network(case, dict(found.injections))
+    losses = (secured.losses,) if secured else ()
     residuals = (*found.audit.residuals, *billing.residuals, *(check.residuals if check else ()))
-    page = _summary(case, found, data, billing, check, residuals)
+    missed = [residual for residual in residuals if not residual.holds]
+    if missed:
+        raise AuditFailed(missed)
+    page = _summary(case, found, data, billing, check, (*residuals, *losses))
     page["security"] = summary.security(secured, case.horizon) if secured else None
     return SolvedCase(case, found, data, billing, check, page, secured)
 
@@ -148,6 +152,8 @@ def _inputs(case: Case) -> xr.Dataset:
 
 def _facts(solved: SolvedCase) -> dict[str, Any]:
     solution = solved.dispatch.solution
+    first = solution.stages[0].name
+    name = "HiGHS" if first == "LP relaxation" else first
     network = solved.check.residuals if solved.check else ()
     certificates = (*solved.dispatch.audit.residuals, *solved.billing.residuals, *network)
     return {
@@ -155,8 +161,8 @@ def _facts(solved: SolvedCase) -> dict[str, Any]:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs": dict(solved.case.files),
         "solver": {
-            "name": "HiGHS",
-            "version": version_text(),
+            "name": name,
+            "version": version_text() if name == "HiGHS" else "",
             "objective_usd": solution.objective,
             "bound_usd": solution.bound,
             "gap": solution.gap,

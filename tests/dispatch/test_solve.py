@@ -13,6 +13,7 @@ from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.dispatch import highs
 from microgrid.dispatch.highs import Highs, Status, check_version
+from microgrid.dispatch.solve import good_enough, relative_gap
 from microgrid.dispatch.infeasible import irreducible_subset
 from microgrid.dispatch.run import SolveSettings, dispatch
 from microgrid.errors import Infeasible, InvalidInput, MicrogridError, SolverLimit
@@ -73,7 +74,7 @@ def test_gap_and_bound_are_those_asked(hard: Any) -> None:
 def test_a_time_limit_without_the_gap_is_a_solver_limit(bench: Callable[..., Any]) -> None:
     hard = unlike_units(bench, 96)  # the last stage has a second at least, so the day would be solved
     settings = SolveSettings(gap=1e-12, time_limit_s=1e-3)
-    with pytest.raises(SolverLimit, match=r"gap|no feasible commitment"):
+    with pytest.raises(SolverLimit, match=r"gap|no feasible commitment|time limit"):
         dispatch(hard.parts, hard.horizon, hard.inputs, settings=settings)
 
 
@@ -105,9 +106,6 @@ def test_conflicting_rules_are_named_when_power_is_not_short(bench: Callable[...
     assert "battery." in names
 
 
-@pytest.mark.xfail(
-    reason="dispatch/solve.py reports a time limit where branch and bound proved that no integral point exists"
-)
 def test_an_integral_conflict_is_told_as_such(bench: Callable[..., Any]) -> None:
     # 2 MW of load, units of 3 to 4 MW, no meter: half a unit would do, a whole one cannot
     with pytest.raises(Infeasible, match="no integral commitment"):
@@ -182,3 +180,12 @@ def test_an_old_highs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(highs, "version_text", lambda: "1.14.0")
     with pytest.raises(MicrogridError, match=r"HiGHS 1\.14\.0 is too old"):
         check_version()
+
+
+@pytest.mark.parametrize("bound", [-1e6, -3.0, -0.5, 0.0, 0.4, 2.0, 1e6])
+@pytest.mark.parametrize("gap", [1e-4, 1e-3, 0.05, 0.2])
+def test_the_target_of_branch_and_bound_keeps_the_gap(bound: float, gap: float) -> None:
+    target = good_enough(bound, gap)
+    assert target >= bound
+    assert relative_gap(target, bound) <= gap
+    assert relative_gap(target, bound) >= 0.7 * gap or abs(bound) <= 1.0

@@ -115,3 +115,53 @@ def test_a_secured_result_verifies_from_its_files(tmp_path: Path) -> None:
     folder = save(solve_case(case, secure="n0"), tmp_path / "result")
     missed = [residual for residual in verify_result(open_results(folder)) if not residual.holds]
     assert not missed
+
+
+def test_losses_cannot_burn_energy_of_negative_value(tmp_path: Path) -> None:
+    """At -30 USD/MWh every MWh drawn earns; the meter may still not draw more than load and true losses."""
+    path = tmp_path / "case.yaml"
+    path.write_text(
+        """
+name: negative
+time: {start: 2025-01-01, end: 2025-01-01T06:00, step_min: 60, zone: America/Chicago}
+network: two_feeder_campus
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 120}
+  load: {kind: facility_load, bus: MAIN_A, power_mw: 30}
+  battery: {kind: battery, bus: BESS, power_mw: 20, energy_mwh: 40, wear_usd_per_mwh: 1}
+tariffs:
+  retail:
+    poi: grid
+    tariff: {id: negative, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: -0.03}]}
+""",
+        encoding="utf-8",
+    )
+    found = solved(load_case(path))
+    assert found.accepted
+    reckoned = found.dispatch.dataset["campus.loss_mw"].to_numpy()
+    true = found.check.campus_losses_mw(load_case(path), dict(found.dispatch.injections))
+    assert np.abs(reckoned - true).max() < 0.15
+    assert reckoned.max() < 2.0
+
+
+def test_a_row_of_numbers_alone_does_not_shift_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "case.yaml"
+    path.write_text(
+        """
+name: fixed_load
+time: {start: 2025-01-01, end: 2025-01-01T04:00, step_min: 60, zone: America/Chicago}
+network: two_feeder_campus
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 120}
+  load: {kind: facility_load, bus: {MINE_1: 0.3, MINE_2: 0.3, MINE_3: 0.4}, power_mw: 34}
+tariffs:
+  retail:
+    poi: grid
+    tariff: {id: flat, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: 0.05}]}
+""",
+        encoding="utf-8",
+    )
+    from microgrid.study.solve import solve_case
+
+    page = solve_case(load_case(path), secure="n0").summary
+    assert page["security"]["rounds"][-1]["violations"] == 0
