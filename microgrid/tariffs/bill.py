@@ -15,7 +15,7 @@ from microgrid.tariffs.charges import AnyCharge, DemandCharge, EnergyCharge, Fix
 from microgrid.tariffs.credit_bank import bill_credits
 from microgrid.tariffs.determinants.billing_demand import missing_history
 from microgrid.tariffs.determinants.past import Missing
-from microgrid.tariffs.effective import period_problems
+from microgrid.tariffs.effective import period_notes, period_problems
 from microgrid.tariffs.ledger import Ledger, cents
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.reading import History, MeterData, Reading
@@ -211,7 +211,7 @@ def _round_bill(ledger: Ledger) -> None:
 
 
 def _notes(tariff: Tariff, reading: Reading) -> list[str]:
-    notes = []
+    notes = period_notes(tariff, reading.load.times)
     axis = reading.axis
     if partial := axis.cycles.partial:
         notes.append(

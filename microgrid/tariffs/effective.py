@@ -12,33 +12,51 @@ from microgrid.tariffs.model import Tariff
 _DATE = re.compile(r"^(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?")
 
 
+OLD_YEARS = 3
+"""Years after which prices without an expiry date are no longer taken to be in force."""
+
+
 def period_problems(tariff: Tariff, times: pd.DatetimeIndex) -> list[Problem]:
-    """Problems of a load that ends before the tariff takes effect or begins after it expires; none if undated."""
+    """Problems of a load that is mostly outside the tariff's dates, or long after the start of prices without an end.
+
+    No problem if the tariff is undated. A lesser part outside is told by `period_notes`.
+    """
     if tariff.source is None or len(times) == 0:
         return []
-    begins, ends = first_day(tariff.source.effective), last_day(tariff.source.expires)
+    source, remedy = tariff.source, "choose the tariff of that year, or allow another year's prices explicitly"
+    begins, ends = first_day(source.effective), last_day(source.expires)
+    before, after = _outside(tariff, times)
     first, last = (pd.Timestamp(stamp).tz_localize(None) for stamp in (times[0], times[-1]))
-    remedy = "choose the tariff of that year, or allow another year's prices explicitly"
     problems = []
-    if begins is not None and last < begins:
-        problems.append(
-            Problem(
-                f"the load ends {last:%Y-%m-%d}, before the tariff takes effect",
-                remedy,
-                "source.effective",
-                str(tariff.source.effective),
-            )
-        )
-    if ends is not None and first >= ends:
-        problems.append(
-            Problem(
-                f"the load begins {first:%Y-%m-%d}, after the tariff expired",
-                remedy,
-                "source.expires",
-                str(tariff.source.expires),
-            )
-        )
+    if before > 0.5:
+        rule = f"{before:.0%} of the load, {first:%Y-%m-%d} to {last:%Y-%m-%d}, is before the tariff takes effect"
+        problems.append(Problem(rule, remedy, "source.effective", str(source.effective)))
+    if after > 0.5:
+        rule = f"{after:.0%} of the load, {first:%Y-%m-%d} to {last:%Y-%m-%d}, is after the tariff expired"
+        problems.append(Problem(rule, remedy, "source.expires", str(source.expires)))
+    if ends is None and begins is not None and first >= begins + pd.DateOffset(years=OLD_YEARS):
+        rule = f"the load begins {first:%Y-%m-%d}, more than {OLD_YEARS} years after prices whose end is not known"
+        problems.append(Problem(rule, remedy, "source.effective", str(source.effective)))
     return problems
+
+
+def period_notes(tariff: Tariff, times: pd.DatetimeIndex) -> list[str]:
+    """Note on the part of the load in which the prices were not in force."""
+    if tariff.source is None or len(times) == 0:
+        return []
+    before, after = _outside(tariff, times)
+    notes = [f"{before:.1%} of the load is before the prices took effect ({tariff.source.effective})"] * (before > 0)
+    return notes + [f"{after:.1%} of the load is after the prices expired ({tariff.source.expires})"] * (after > 0)
+
+
+def _outside(tariff: Tariff, times: pd.DatetimeIndex) -> tuple[float, float]:
+    """Shares of the load before the tariff takes effect and after it expired, by its own clock where that is known."""
+    source = tariff.source
+    begins, ends = (None, None) if source is None else (first_day(source.effective), last_day(source.expires))
+    local = times if times.tz is None or tariff.timezone == "naive" else times.tz_convert(tariff.timezone)
+    naive = local.tz_localize(None)
+    before = 0.0 if begins is None else float((naive < begins).mean())
+    return before, 0.0 if ends is None else float((naive >= ends).mean())
 
 
 def first_day(text: str | None) -> pd.Timestamp | None:
@@ -56,4 +74,4 @@ def last_day(text: str | None) -> pd.Timestamp | None:
     return begin + step
 
 
-__all__ = ["first_day", "last_day", "period_problems"]
+__all__ = ["first_day", "last_day", "period_notes", "period_problems"]

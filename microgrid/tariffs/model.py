@@ -24,15 +24,19 @@ from microgrid.tariffs.export import Export
 from microgrid.tariffs.programs import Program
 from microgrid.tariffs.supply import SupplyBlock
 
-Quality = Literal["primary", "urdb", "secondary", "test-fixture", "invented"]
+Quality = Literal[
+    "primary", "urdb", "urdb-unapproved", "secondary", "proposal", "superseded", "test-fixture", "invented"
+]
 _PRICE_SCALE = {"kwh": 1.0, "mwh": 0.001}
 
 
 class Source(Declared):
     """Where the numbers come from and how far they can be trusted.
 
-    `primary` was read on the utility's own sheet, `urdb` in a URDB record; `secondary` in somebody's account of it.
-    `effective` and `expires` are dates, or as much of one as is known (``2024``, ``2024-10``).
+    `primary` was read on the utility's own sheet, `urdb` in a URDB record that an expert approved, `urdb-unapproved` in
+    one that none did; `secondary` in somebody's account of it. A `proposal` may never have come into force so, and
+    `superseded` prices were replaced. `effective` and `expires` are dates, or as much of one as is known
+    (``2024``, ``2024-10``).
     """
 
     doc: str
@@ -54,15 +58,14 @@ class Source(Declared):
 
     @property
     def trusted(self) -> bool:
-        """Whether every price is here and was read on a primary sheet or in a URDB record."""
-        return self.quality in {"primary", "urdb"} and not self.placeholders and not self.missing
+        """Whether every price is here, dated, and was read on a primary sheet or in an approved URDB record."""
+        return not self.doubt
 
     @property
     def doubt(self) -> str:
         """Why the prices are not trusted; empty when they are."""
-        if self.trusted:
-            return ""
         reasons: list[str] = [self.quality] if self.quality not in {"primary", "urdb"} else []
+        reasons += ["undated"] if self.effective is None else []
         reasons += [f"made-up price: {', '.join(self.placeholders)}"] if self.placeholders else []
         reasons += [f"missing: {', '.join(self.missing)}"] if self.missing else []
         return "; ".join(reasons)

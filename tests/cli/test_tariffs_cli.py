@@ -20,7 +20,7 @@ Run = Callable[..., tuple[int, str, str]]
 TARIFF = """\
 id: probe
 timezone: America/Chicago
-source: {doc: test, quality: primary}
+source: {doc: test, effective: 2025, quality: primary}
 holidays: {calendar: US}
 calendars: {tou: {rules: [{days: weekday, hours: [[16, 21]], period: peak}], default: rest}}
 determinants:
@@ -159,7 +159,7 @@ def test_what_the_file_does_not_say_is_asked_for(run: Run, tariff: Path, tmp_pat
 INDEXED = """\
 id: indexed
 timezone: America/Chicago
-source: {doc: test, quality: primary}
+source: {doc: test, effective: 2025, quality: primary}
 series: {rt: {unit: $/MWh}}
 contract: {firm_kw: 50}
 determinants:

@@ -64,6 +64,44 @@ def test_doubtful_prices_are_refused_by_name() -> None:
     assert find_tariff("sce-tou-8-d-2024").utility == "Southern California Edison"
 
 
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("grant-17b-evolving-industry", "proposal"),
+        ("smud-ci-tod4-2025", "urdb-unapproved"),
+        ("anderson-lp", "undated"),
+    ],
+)
+def test_proposals_unapproved_records_and_undated_prices_are_refused(name: str, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
+        find_tariff(name)
+    assert why in list_tariffs()[name]
+
+
+@pytest.mark.parametrize(
+    ("dates", "rule", "note"),
+    [
+        ({"effective": "2024-01-08"}, None, "70.0% of the load is before"),
+        ({"effective": "2023-12-31", "expires": "2024-01-07"}, None, "30.0% of the load is after the prices expired"),
+        ({"effective": "2024-01-04"}, None, "30.0% of the load is before"),
+        ({"effective": "2021-01-01"}, "more than 3 years", None),
+        ({"effective": "2021-01-02"}, None, None),
+        ({"effective": "2019", "expires": "2024"}, None, None),
+        ({"expires": "2024-01-03"}, "70% of the load", "70.0% of the load is after"),
+    ],
+)
+def test_prices_hold_for_most_of_the_load(dates: dict[str, str], rule: str | None, note: str | None) -> None:
+    times = pd.date_range("2024-01-01", periods=240, freq="60min")
+    load = MeterData(times, 60, np.ones(240), np.zeros(240))
+    tariff = Tariff.model_validate({"id": "t", "source": {"doc": "mine", **dates}})
+    refused = rule or ("70% of the load" if note and note.startswith("70") else None)
+    if refused:
+        with pytest.raises(InvalidInput, match=refused):
+            bill(tariff, load)
+    notes = bill(tariff, load, allow_other_year=True).notes
+    assert any(note in text for text in notes) if note else not any("of the load is" in text for text in notes)
+
+
 def test_unknown_names_are_guessed_at() -> None:
     with pytest.raises(InvalidInput, match="did you mean `sce-tou-8-d-2024`"):
         find_tariff("sce-tou8-d-2024")
@@ -76,7 +114,9 @@ def test_paths_are_read_relative_to_a_folder(tmp_path: Path) -> None:
 
 def test_contract_values_and_series_can_be_the_customers_own() -> None:
     tariff = find_tariff("tva-dsd-2003").adapted({"contract_kw": 10_000.0})
-    made = bill(tariff, _load(tariff, 31))
+    with pytest.raises(InvalidInput, match="more than 3 years after prices whose end is not known"):
+        bill(tariff, _load(tariff, 31))
+    made = bill(tariff, _load(tariff, 31), allow_other_year=True)
     assert made.by_charge["overrun"] > 0.0
     with pytest.raises(ValueError, match="contract_kv"):
         tariff.adapted({"contract_kv": 1.0})

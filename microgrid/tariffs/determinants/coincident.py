@@ -24,9 +24,9 @@ class Coincident(Declared):
     `known`: the peaks are the local times `intervals`. `probability` and `forecast`: `series` weighs each interval with
     the probability (or a score for it) that it is one of the `n` peaks of its group: each month of `months`, or, `per:
     season`, all of them in one year. Within a group the weights are scaled to sum to `n`, and none counts more than
-    one, since an interval is a peak at most once; the result is the mean over the groups. 4CP is ``n: 1, per: month, months:
-    [6, 7, 8, 9]``, PJM's five peaks ``n: 5, per: season``. `blend_uniform` mixes the weights with equal ones over the
-    local `candidate_hours` (all when empty), which guards against a forecast that is too sure of itself (0.25 to 0.5
+    one, since an interval is a peak at most once; the result is the mean over the groups. 4CP is ``n: 1, per: month,
+    months: [6, 7, 8, 9]``, PJM's five peaks ``n: 5, per: season``. `blend_uniform` mixes the weights with equal
+    ones over the local `candidate_hours` (all when empty), which guards against a forecast that is too sure of itself (0.25 to 0.5
     did best out of sample, facts page section 3). A group without any weight is left out, and a note says so.
 
     `same_year`: one number bills every cycle. `same_month`: each cycle bills its own peaks (12CP); the cycle is the
