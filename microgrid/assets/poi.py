@@ -64,10 +64,22 @@ class Poi(Asset):
         block.publish("export_mw", lambda t: export[t], "MW", "metered export")
         block.publish("import_right_mw", lambda t: import_limit[t], "MW", "import right of the step")
         block.publish("export_right_mw", lambda t: export_limit[t], "MW", "export right of the step")
+        self._publish_speed(block)
         if self.ramp_mw_per_min is not None:
             self._limit_ramp(block, net, self.ramp_mw_per_min)
         for lag, change_mw in self._change_by_lag(horizon.step_min).items():
             _limit_change(block, net, change_mw, lag)
+
+    def _publish_speed(self, block: Block) -> None:
+        """Tell programs how fast the exchange may move when they are called."""
+        ramp = self.ramp_mw_per_min
+        if ramp is not None:
+            block.publish("ramp_mw_per_min", lambda _: ramp, "MW/min", "largest rate of change of the net exchange")
+        tightest: dict[float, float] = {}
+        for entry in self.variations:
+            tightest[entry.window_min] = min(entry.change_mw, tightest.get(entry.window_min, math.inf))
+        for window, change in tightest.items():
+            _publish_variation(block, window, change)
 
     def _change_by_lag(self, step_min: int) -> dict[int, float]:
         """Tightest limit for every distance in steps; a window reaches each step that it touches."""
@@ -91,6 +103,12 @@ class Poi(Asset):
             r"""(p^{imp}_{t-1} - p^{exp}_{t-1}) - (p^{imp}_t - p^{exp}_t) \le 60 R \Delta_t"""
             before = horizon.previous(t)
             return None if before is None else net(before) - net(t) <= 60.0 * ramp * horizon.hours[t]
+
+
+def _publish_variation(block: Block, window_min: float, change_mw: float) -> None:
+    block.publish(
+        f"variation_mw.{window_min:g}", lambda _: change_mw, "MW", "largest change within a window of so many minutes"
+    )
 
 
 def _limit_change(block: Block, net: Net, change_mw: float, lag: int) -> None:

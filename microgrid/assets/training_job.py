@@ -89,7 +89,9 @@ class TrainingJob(Declared):
     )
     start_cost_usd: float = quantity("$", "cost of a start", default=0.0, ge=0)
     ramp_mw_per_min: float | None = quantity("MW/min", "largest rate of change of IT power", default=None, gt=0)
-    value_usd_per_mwh: float = quantity("$/MWh", "income of completed useful work (goodput counted)", symbol="v_j", default=0.0, ge=0)
+    value_usd_per_mwh: float = quantity(
+        "$/MWh", "income of completed useful work (goodput counted)", symbol="v_j", default=0.0, ge=0
+    )
     grace_h: float = quantity("h", "time after the deadline in which work still counts, as late", default=0.0, ge=0)
     late_usd_per_mwh: float = quantity(
         "$/MWh", "penalty of useful work done after the deadline", symbol=r"\ell_j", default=0.0, ge=0

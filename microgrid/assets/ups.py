@@ -22,8 +22,9 @@ HOURS_PER_YEAR = 8766.0  # mean Gregorian year: the yearly throughput applies in
 class Ups(Asset):
     r"""UPS of a room: stored energy never falls below what carries the protected load for `ride_through_min`.
 
-    It may discharge only into the load it protects, which never exceeds its inverters. What it stores beyond the ride-through energy may shift load or
-    back short reserves; batteries age by cycling, so the yearly throughput is capped.
+    It may discharge only into the load it protects, which never exceeds its inverters. What it stores beyond the
+    ride-through energy may shift load or back short reserves; batteries age by cycling, so the yearly throughput is
+    capped.
     """
 
     behaviour: ClassVar[Behaviour] = "storage"
@@ -128,9 +129,7 @@ class Ups(Asset):
         if self.held_mwh(highest_mw) > self.energy_mwh + 1e-9:
             need = f"{self.ride_through_min:g} min of it need {self.held_mwh(highest_mw):.3g} MWh"
             problems.append(
-                Problem(
-                    f"{need}, energy_mwh is {self.energy_mwh:g}", "raise energy_mwh or protect less", field, value
-                )
+                Problem(f"{need}, energy_mwh is {self.energy_mwh:g}", "raise energy_mwh or protect less", field, value)
             )
         if problems:
             raise InvalidInput(problems)

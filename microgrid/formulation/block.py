@@ -54,11 +54,20 @@ class Campus:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """MW already sold out of a headroom, to be reached within a response time."""
+
+    mw: Sequence[Linear]
+    response_min: float
+
+
+@dataclass(frozen=True)
 class Headroom:
     """How far a part can move its injection at each step, for reserves.
 
     `up` and `down` are MW (a load drops to raise its injection). `energy_up_mwh` and `energy_down_mwh` bound the
-    energy of a sustained move where it is limited (storage); `ramp_mw_per_min` bounds the speed.
+    energy of a sustained move where it is limited (storage); `ramp_mw_per_min` bounds the speed, of which
+    `claims_up` and `claims_down` have already sold their part.
     """
 
     up: Sequence[Linear] | None
@@ -66,6 +75,8 @@ class Headroom:
     energy_up_mwh: Sequence[Linear] | None = None
     energy_down_mwh: Sequence[Linear] | None = None
     ramp_mw_per_min: float = float("inf")
+    claims_up: tuple[Claim, ...] = ()
+    claims_down: tuple[Claim, ...] = ()
 
 
 class Block(ABC):
@@ -202,4 +213,4 @@ def field_at(record: object, path: str) -> object:
     return value
 
 
-__all__ = ["Block", "Bound", "Campus", "Headroom", "Part", "Rule", "Signal", "field_at"]
+__all__ = ["Block", "Bound", "Campus", "Claim", "Headroom", "Part", "Rule", "Signal", "field_at"]

@@ -20,6 +20,7 @@ from microgrid.assets.programs.interruptible import Interruptible
 from microgrid.assets.programs.peak_rule import PeakRule, capped_shares, peak_groups, peak_rules
 from microgrid.assets.programs.peak_signal import day_ahead_calls, peak_probability, perfect_foresight
 from microgrid.assets.programs.sales import sales_table
+from microgrid.assets.programs.spinning_reserve import SpinningReserve
 from microgrid.assets.programs.wholesale_energy import WholesaleEnergy
 from microgrid.errors import InvalidInput
 
@@ -112,6 +113,49 @@ def test_speed_limits_what_fast_services_sell_together(campus: Bench) -> None:
     outcome = campus({"mine": mine, "as": AncillaryServices(poi="poi", services=services)}, [50.0])
     assert outcome["as.fast.mine.sold_mw"] == pytest.approx([2.0])  # 0.5 MW/min for 4 min
     assert outcome["as.slow.mine.sold_mw"] == pytest.approx([3.0])  # 5 MW in 10 min for both
+
+
+def test_speed_is_not_sold_twice_by_two_programs(campus: Bench) -> None:
+    mine = fleet(ramp_down_mw_per_min=0.5)
+    fast = AncillaryServices(poi="poi", services={"fast": up(9.0, response_min=4.0)})
+    slow = AncillaryServices(poi="poi", services={"slow": up(5.0, response_min=10.0)})
+    for parts in ({"x": fast, "y": slow}, {"y": slow, "x": fast}):
+        outcome = campus({"mine": mine, **parts}, [50.0])
+        assert outcome["x.fast.mine.sold_mw"] == pytest.approx([2.0])
+        assert outcome["y.slow.mine.sold_mw"] == pytest.approx([3.0])
+    spinning = SpinningReserve(requirement_mw=1.5, providers=["mine"], response_min=4.0)
+    for parts in ({"s": spinning, "x": fast}, {"x": fast, "s": spinning}):
+        outcome = campus({"mine": mine, **parts}, [50.0])
+        assert outcome["x.fast.mine.sold_mw"] == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize("terms", [{"ramp_mw_per_min": 0.2}, {"variations": [{"window_min": 15.0, "change_mw": 2.0}]}])
+def test_calls_keep_to_the_speed_of_the_meter_unless_they_are_exempt(campus: Bench, terms: dict[str, Any]) -> None:
+    def sold(**fields: object) -> float:
+        first = AncillaryServices(poi="poi", services={"one": up(6.0)}, **fields)
+        second = AncillaryServices(poi="poi", services={"two": up(5.0)}, **fields)
+        outcome = campus({"mine": fleet(), "a": first, "b": second}, [50.0], poi=terms)
+        return float(outcome["a.one.mine.sold_mw"][0] + outcome["b.two.mine.sold_mw"][0])
+
+    assert sold() == pytest.approx(2.0)  # 0.2 MW/min in 10 min, or 2 MW in any quarter of an hour
+    assert sold(calls_exempt_from_ramp=True) == pytest.approx(10.0)
+
+
+def test_a_slower_service_is_held_to_the_meters_ramp_of_its_own_time_in_both_directions(campus: Bench) -> None:
+    services = {"up": up(6.0, response_min=30.0), "down": {**down(60.0), "max_mw": 9.0}}
+    market = AncillaryServices(poi="poi", services=services, import_right_mw=100.0)
+    outcome = campus({"mine": fleet(), "a": market}, [90.0], poi={"ramp_mw_per_min": 0.1})
+    assert outcome["a.up.mine.sold_mw"] == pytest.approx([3.0])
+    assert outcome["a.down.mine.sold_mw"] == pytest.approx([1.0])
+
+
+def test_a_provider_says_what_a_call_costs_it() -> None:
+    services = {"contingency": {"product": "ercot_rtcb.contingency", "price_usd_per_mwh": 4.0}, "held": up(2.0)}
+    with pytest.raises(ValidationError, match=r"without worth_usd_per_mwh: mine; state"):
+        AncillaryServices(poi="poi", services=services, providers={"mine": {}, "bess": {"worth_usd_per_mwh": 0.0}})
+    with pytest.raises(ValidationError, match="name the providers"):
+        AncillaryServices(poi="poi", services=services)
+    AncillaryServices(poi="poi", services=services, providers={"mine": {"services": ["held"]}})
 
 
 def test_expected_calls_cost_what_the_provider_forgoes(campus: Bench) -> None:

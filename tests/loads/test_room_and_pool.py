@@ -100,7 +100,9 @@ def test_engines_sell_a_long_call_only_with_permit_hours_to_spare(page: Bench, a
     outcome = page({"b": engines}, axis(8), {}, {**values, "b.unused_engine_h": np.array([2.0])})
     assert outcome.rows["b.permit_hours"].miss == pytest.approx(0.0)  # 2 engines x 2 h, of which 2 h are scheduled
     assert outcome.campus.headrooms["b"].energy_up_mwh[0].number == pytest.approx(3.0 + 2.0 * 2.0)
-    ended = page({"b": engines}, axis(8), {"b.allowed": np.r_[1.0, np.zeros(7)]}, {**values, "b.unused_engine_h": [2.0]})
+    ended = page(
+        {"b": engines}, axis(8), {"b.allowed": np.r_[1.0, np.zeros(7)]}, {**values, "b.unused_engine_h": [2.0]}
+    )
     assert ended.campus.headrooms["b"].energy_up_mwh[0].number == pytest.approx(3.0)
 
 

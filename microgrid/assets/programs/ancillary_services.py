@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import ClassVar, Literal, Self
@@ -11,7 +12,18 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.programs.program import Program
-from microgrid.assets.programs.sales import Sale, open_meter, report_sale, room_of, sellers, site, sum_of, take
+from microgrid.assets.programs.sales import (
+    Sale,
+    hold_meter_speed,
+    hold_speed,
+    open_meter,
+    report_sale,
+    room_of,
+    sellers,
+    site,
+    sum_of,
+    take,
+)
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -54,9 +66,11 @@ class Provider(Declared):
     """An asset that sells, what it may sell, and what its energy is worth when it is called."""
 
     services: tuple[str, ...] = Field((), description="services it may sell; all when empty")
-    worth_usd_per_mwh: Profile = quantity(
-        "$/MWh", "what a MWh not consumed (or generated) costs the provider when called", symbol="v", default=0.0
-    )
+    worth_usd_per_mwh: Profile | None = quantity(
+        "$/MWh",
+        "what a MWh not consumed (or generated) costs the provider when called; required where calls are expected",
+        symbol="v", default=None,
+    )  # fmt: skip
 
 
 class AncillaryServices(Program):
@@ -64,12 +78,18 @@ class AncillaryServices(Program):
 
     Every provider must hold the MW (headroom), the energy for the duration of the product, and the speed for its
     response time. At the meter ``import - export - \sum up \ge -export right`` and the reverse for down services, so
-    that a call never breaks the interconnection agreement.
+    that a call never breaks the interconnection agreement; unless it exempts calls, what is sold within a response
+    time also stays within the ramp and variation limits of the meter.
     """
 
     example: ClassVar[Mapping[str, object]] = {
         "kind": "ancillary_services", "poi": "poi",
-        "services": {"contingency": {"product": "ercot_rtcb.contingency", "price_usd_per_mwh": 5.0}},
+        "services": {
+            "spinning": {
+                "product": {"up": True, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0},
+                "price_usd_per_mwh": 5.0,
+            },
+        },
     }  # fmt: skip
 
     kind: Literal["ancillary_services"] = "ancillary_services"
@@ -84,6 +104,11 @@ class AncillaryServices(Program):
         "MW", "import allowed while a service is called; that of the meter when absent", default=None, ge=0
     )
     energy_price_usd_per_mwh: Profile = quantity("$/MWh", "price at which called energy settles", default=0.0)
+    calls_exempt_from_ramp: bool = Field(
+        default=False,
+        description="the interconnection agreement exempts calls of the system operator from the meter's ramp and "
+        "MW-variation limits",
+    )
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -94,6 +119,25 @@ class AncillaryServices(Program):
         bad = [name for name in self.services if "." in name or not name.strip()]
         if bad:
             raise ValueError(f"service names must not be empty or hold a dot: {', '.join(map(repr, bad))}")
+        return self
+
+    @model_validator(mode="after")
+    def _calls_have_a_cost(self) -> Self:
+        called = [name for name, service in self.services.items() if service.terms().deployed_share > 0]
+        if called and not self.providers:
+            raise ValueError(
+                f"calls of {', '.join(called)} are expected; name the providers and give each worth_usd_per_mwh"
+            )
+        silent = [
+            name
+            for name, provider in self.providers.items()
+            if provider.worth_usd_per_mwh is None and any(name in (provider.services or called) for name in called)
+        ]
+        if silent:
+            raise ValueError(
+                f"providers without worth_usd_per_mwh: {', '.join(silent)}; state what a MWh costs them when "
+                f"{', '.join(called)} is called (0 where it costs nothing)"
+            )
         return self
 
     def formulate(self, block: Block) -> None:
@@ -113,7 +157,8 @@ class AncillaryServices(Program):
 
     def _sell(self, block: Block, provider: str, room: Headroom) -> list[Sale]:
         allowed = self.providers.get(provider, Provider()).services or tuple(self.services)
-        worth = block.profile(f"providers.{provider}.worth_usd_per_mwh") if provider in self.providers else None
+        stated = provider in self.providers and self.providers[provider].worth_usd_per_mwh is not None
+        worth = block.profile(f"providers.{provider}.worth_usd_per_mwh") if stated else None
         sales = []
         for name in allowed:
             product = self.services[name].terms()
@@ -144,7 +189,7 @@ class AncillaryServices(Program):
             upper=None if min(upper) == float("inf") else upper,
         )  # fmt: skip
         price = block.profile(f"services.{name}.price_usd_per_mwh")
-        return Sale(name, provider, mw, product.duration_h, price, product.up)
+        return Sale(name, provider, mw, product.duration_h, price, product.up, product.response_min)
 
     def _pay(self, block: Block, sale: Sale, product: Product, worth: Sequence[float] | None) -> None:
         steps, hours, of = block.horizon.steps, block.horizon.hours, f"{sale.service}.{sale.provider}"
@@ -184,6 +229,10 @@ class AncillaryServices(Program):
                 r"""p^{imp}_t - p^{exp}_t + \sum_{down} r \le \bar P^{imp}"""
                 return sum_of(sale.mw[t] for sale in downs) <= free_down[t]
 
+        if self.calls_exempt_from_ramp:
+            return take(block, site(self.poi), [replace(sale, response_min=float("inf")) for sale in sales])
+        hold_meter_speed(block, self.poi, ups, up=True)
+        hold_meter_speed(block, self.poi, downs, up=False)
         return take(block, site(self.poi), sales)
 
 
@@ -206,24 +255,7 @@ def _hold(block: Block, provider: str, room: Headroom, sales: Sequence[tuple[Sal
             r"""\sum_s D_s r_{s,i,t} \le e_{i,t}"""
             return sum_of(product.duration_h * sale.mw[t] for sale, product in sales) <= energy[t]
 
-    if room.ramp_mw_per_min < float("inf"):
-        _hold_speed(block, of, room.ramp_mw_per_min, sales)
-
-
-def _hold_speed(block: Block, of: str, ramp_mw_per_min: float, sales: Sequence[tuple[Sale, Product]]) -> None:
-    """What must respond within a time, together, is within what can be ramped in that time."""
-    times = sorted({product.response_min for _, product in sales})
-    for limit in times:
-        together = [sale for sale, product in sales if product.response_min <= limit]
-        if len(together) > 1:
-            _respond(block, f"{of}.{limit:g}min", ramp_mw_per_min * limit, together)
-
-
-def _respond(block: Block, of: str, reach_mw: float, together: Sequence[Sale]) -> None:
-    @block.constraint(block.horizon.steps, of=of)
-    def response(t: int) -> Relation:
-        r"""\sum_{s: \theta_s \le \theta} r_{s,i,t} \le R_i \theta"""
-        return sum_of(sale.mw[t] for sale in together) <= reach_mw
+    hold_speed(block, of, room, [sale for sale, _ in sales], up=up)
 
 
 @cache

@@ -1,20 +1,20 @@
 """The ledger of flexibility: who sold which MW, and what is left to sell.
 
-Every sale takes its MW out of the provider's headroom and out of the headroom of the meter. A later program, or a later
-service of the same one, only sees what is left, so no MW can be sold twice, whatever the order.
+Every sale takes its MW and its speed out of the provider's headroom and out of the headroom of the meter. A later
+program, or a later service of the same one, only sees what is left, so no MW can be sold twice, whatever the order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, number, total
-from microgrid.formulation.block import Block, Headroom
+from microgrid.formulation.algebra import Linear, Relation, number, total
+from microgrid.formulation.block import Block, Claim, Headroom
 
 Terms = Sequence[Linear] | Sequence[float]
 SOLD, SPARE, EARNED = "sold_mw", "spare_mw", "earned_usd"
@@ -34,6 +34,7 @@ class Sale:
     duration_h: float
     price_usd_per_mwh: Sequence[float]
     up: bool = True
+    response_min: float = float("inf")
 
 
 def site(poi: str) -> str:
@@ -56,7 +57,8 @@ def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_rig
     down = None if room is None else room.down
     if down is None and from_grid is not None:
         down = [from_grid[t] - import_[t] + export[t] for t in steps]
-    block.campus.headrooms[key] = Headroom(up, down)
+    claims = ((), ()) if room is None else (room.claims_up, room.claims_down)
+    block.campus.headrooms[key] = Headroom(up, down, claims_up=claims[0], claims_down=claims[1])
     return block.campus.headrooms[key]
 
 
@@ -95,9 +97,48 @@ def _less(room: Headroom, sale: Sale) -> Headroom:
     side = None if side is None else [term - sold for term, sold in zip(side, sale.mw, strict=True)]
     if energy is not None:
         energy = [term - sale.duration_h * sold for term, sold in zip(energy, sale.mw, strict=True)]
+    claim = Claim(sale.mw, sale.response_min)
     if sale.up:
-        return Headroom(side, room.down, energy, room.energy_down_mwh, room.ramp_mw_per_min)
-    return Headroom(room.up, side, room.energy_up_mwh, energy, room.ramp_mw_per_min)
+        return replace(room, up=side, energy_up_mwh=energy, claims_up=(*room.claims_up, claim))
+    return replace(room, down=side, energy_down_mwh=energy, claims_down=(*room.claims_down, claim))
+
+
+def hold_speed(block: Block, of: str, room: Headroom, sales: Sequence[Sale], *, up: bool) -> None:
+    """Keep what must respond within a time, this program's and earlier ones' together, within the ramp of that time."""
+    ramp = room.ramp_mw_per_min
+    if ramp == float("inf") or not sales:
+        return
+    claims = [*(room.claims_up if up else room.claims_down), *(Claim(sale.mw, sale.response_min) for sale in sales)]
+    first = min(sale.response_min for sale in sales)
+    for limit in sorted({claim.response_min for claim in claims if first <= claim.response_min < float("inf")}):
+        together = [claim.mw for claim in claims if claim.response_min <= limit]
+        if len(together) > 1:  # a single sale is bounded by its own ramp already
+            _respond(block, f"{of}.{limit:g}min", [ramp * limit] * block.horizon.count, together)
+
+
+def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool) -> None:
+    """Keep calls, earlier programs' included, within the ramp and the variation limits that the meter publishes."""
+    if not sales:
+        return
+    room, signals, side = block.campus.headrooms[site(poi)], block.campus.signals, "up" if up else "down"
+    claims = [*(room.claims_up if up else room.claims_down), *(Claim(sale.mw, sale.response_min) for sale in sales)]
+    if (ramp := signals.get(f"{poi}.ramp_mw_per_min")) is not None:
+        for limit in sorted({claim.response_min for claim in claims if claim.response_min < float("inf")}):
+            together = [claim.mw for claim in claims if claim.response_min <= limit]
+            _respond(block, f"meter.{side}.{limit:g}min", [limit * term for term in ramp.terms], together)
+    prefix = f"{poi}.variation_mw."
+    for name in sorted(name for name in signals if name.startswith(prefix)):
+        window = name.removeprefix(prefix)
+        together = [claim.mw for claim in claims if claim.response_min <= float(window)]
+        if together:
+            _respond(block, f"meter.{side}.window{window}min", signals[name].terms, together)
+
+
+def _respond(block: Block, of: str, reach_mw: Terms, together: Sequence[Sequence[Linear]]) -> None:
+    @block.constraint(block.horizon.steps, of=of)
+    def response(t: int) -> Relation:
+        r"""\sum_{s: \theta_s \le \theta} r_{s,t} \le R \theta, or the change allowed in a window of \theta"""
+        return sum_of(mw[t] for mw in together) <= reach_mw[t]
 
 
 def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom]) -> None:
@@ -163,6 +204,8 @@ __all__ = [
     "SOLD",
     "SPARE",
     "Sale",
+    "hold_meter_speed",
+    "hold_speed",
     "open_meter",
     "report_sale",
     "room_of",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from microgrid.assets.programs.sales import Sale, room_of, sellers, take
+from microgrid.assets.programs.sales import Sale, hold_speed, room_of, sellers, take
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -44,7 +44,9 @@ class SpinningReserve(Declared):
                 "held_mw", steps, "MW", "reserve held", upper=None if fastest == float("inf") else fastest, of=name
             )
             none = [0.0] * block.horizon.count
-            left = take(block, name, [Sale("spinning", name, held[name], duration, none)])
+            sale = Sale("spinning", name, held[name], duration, none, response_min=self.response_min)
+            hold_speed(block, f"up.{name}", room, [sale], up=True)
+            left = take(block, name, [sale])
             _keep_deliverable(block, name, left.up, "headroom")
             _keep_deliverable(block, name, left.energy_up_mwh, "energy")
 
