@@ -200,7 +200,6 @@ def _check_buses(
     """Every bus that an asset names must be in the network."""
     if not header.network:
         return
-    from microgrid.network.areas import bus_areas  # noqa: PLC0415 - pandapower loads only for cases with a network
     from microgrid.network.load import load_network  # noqa: PLC0415 - pandapower loads only for cases with a network
 
     try:
@@ -212,17 +211,11 @@ def _check_buses(
         )
         return
     buses = [str(bus) for bus in net.bus.name]
-    areas = bus_areas(net)
-    supplied = {areas[part.bus] for part in parts.values() if isinstance(part, Poi) and part.bus in areas}
     for name, part in parts.items():
         for bus in part.shares if isinstance(part, Asset) else ():
             if bus not in buses:
                 remedy = did_you_mean(bus, buses)
                 problems.append(source.problem(("assets", name, "bus"), "no such bus in the network", remedy, bus))
-            elif supplied and areas[bus] not in supplied:
-                remedy = "close a switch of the network, or move the asset"
-                rule = "bus is cut off from every point of interconnection by open switches"
-                problems.append(source.problem(("assets", name, "bus"), rule, remedy, bus))
 
 
 def resolve_network(network: str, folder: Path) -> str | Path:
