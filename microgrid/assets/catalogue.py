@@ -100,6 +100,7 @@ def asic_models() -> dict[str, AsicModel]:
     return {row.model: row for row in _read("asic_models.csv", AsicModel)}
 
 
+@cache
 def asic_model(name: str) -> AsicModel:
     """Mining machine by model name, vendor and case ignored; `InvalidInput` with close names otherwise."""
     return _find(name, asic_models().values(), "mining machine")
