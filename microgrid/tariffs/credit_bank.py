@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.tariffs.charges import AnyCharge, DemandCharge, EnergyCharge, Fixed, NetMeteredEnergy
 from microgrid.tariffs.export import DOLLAR_BANK, Export
+from microgrid.tariffs.export_terms import least_price
 from microgrid.tariffs.ledger import Ledger
 from microgrid.tariffs.page import Page
 from microgrid.tariffs.reading import Reading
@@ -95,6 +97,7 @@ def write_credits(charges: Sequence[AnyCharge], page: Page) -> None:
     paid = [charge.id for charge in charges if is_export(charge)]
     credit = _credit_terms(page, paid)
     offsets = offset_charges(charges, export)
+    _refuse_negative(charges, offsets, page)
     applied = page.variable("applied", "credits", "USD", "banked dollars applied to the bill")
     bank = page.variable("bank", "credits", "USD", "dollars left after the cycle")
     cashed = page.variable("cashed", "credits", "USD", "dollars of a closing bank")
@@ -125,6 +128,31 @@ def write_credits(charges: Sequence[AnyCharge], page: Page) -> None:
         return applied[c] <= total(page.amounts[name][c] for name in offsets)
 
     _money(page, (credit, applied, cashed), paid=bool(paid), price=export.true_up_price or 0.0)
+
+
+def _refuse_negative(charges: Sequence[AnyCharge], offsets: Sequence[str], page: Page) -> None:
+    """Refuse charges that may sum below zero: what credits may pay is then the positive part, which no LP states."""
+    energy, others = np.zeros(page.axis.count), []
+    for charge in charges:
+        if charge.id not in offsets:
+            continue
+        if isinstance(charge, EnergyCharge):
+            energy = energy + least_price(charge, page)
+        elif (isinstance(charge, Fixed) and charge.amount < 0.0) or any(
+            (page.amount_pull.get(charge.id, {}).get(name, np.zeros(1)) < 0.0).any() for name in page.determinants
+        ):
+            others.append(charge.id)
+    if others or (energy < 0.0).any():
+        names = ", ".join(others or offsets)
+        raise InvalidInput(
+            Problem(
+                f"charges that credits may pay ({names}) have a negative price, so their sum may fall below zero, "
+                "and a dollar bank on it cannot be optimised",
+                "leave them out of `export.offsets`, give the index a floor of zero, or pay export in the same bill "
+                "(`net_billing`)",
+                "export.offsets",
+            )
+        )
 
 
 def _credit_terms(page: Page, paid: Sequence[str]) -> list[Linear]:

@@ -171,7 +171,7 @@ class TariffPart(TariffOptions):
             largest_export_mw=self._limit(block, self.largest_export_mw, "export_right_mw"),
             export=self.priced.export,
         )
-        page.energy_import, page.energy_export = priced_terms(page)
+        page.energy_import, page.energy_export = priced_terms(page, self.priced.charges)
         return page
 
     def starts_from(self, horizon: Horizon) -> History | None:

@@ -295,3 +295,37 @@ def test_pinned_cost_is_the_bill_with_supply(load: MeterData, settle: str, share
     )
     cost, billed = residual(tariff, priced)
     assert cost == pytest.approx(billed, abs=0.01)
+
+
+def _exporter(price: np.ndarray) -> MeterData:
+    times = pd.date_range("2025-07-01", periods=price.size, freq="60min")
+    sold = np.tile([0.0, 1500.0, 4000.0, 2500.0], price.size // 4)
+    return MeterData(times, 60, np.where(sold > 0, 0.0, 2000.0), sold, series={"da": price})
+
+
+def test_a_capped_export_pays_negative_prices_in_full() -> None:
+    price = np.where(np.arange(48) < 24, -20.0, 30.0)
+    load = _exporter(price)
+    sell = {"id": "sell", "kind": "energy", "channel": "export", "series": "da"}
+    series = {"da": {"unit": "$/MWh"}}
+    tariff = _tariff([ENERGY, sell], export={"scheme": "net_billing", "cap_kw": 2000}, series=series)
+    block = page_of(tariff, load)
+    cost, billed = block.program.solve()[0], bill(tariff, load)
+    assert billed.by_charge["sell"] == pytest.approx(-6 * 5.5 * (30.0 - 20.0))
+    assert cost == pytest.approx(billed.total)
+    assert sum(block.program.integer) == 24
+    paid = MeterData(load.times, 60, load.import_kw, load.export_kw, series={"da": np.abs(price)})
+    assert not any(page_of(tariff, paid).program.integer)
+
+
+def test_a_dollar_bank_on_negative_charges_is_refused() -> None:
+    load = _exporter(np.where(np.arange(48) < 24, -20.0, 30.0))
+    index = {"id": "index", "kind": "energy", "series": "da"}
+    scheme = {"scheme": "net_billing_dollar_carry", "offsets": ["energy", "fixed"]}
+    series = {"da": {"unit": "$/MWh"}}
+    with pytest.raises(InvalidInput, match="negative price"):
+        page_of(_tariff([index, SELL], export=scheme, series=series), load)
+    page_of(_tariff([{**index, "adder": 0.03}, SELL], export=scheme, series=series), load)
+    rebate = {"id": "rebate", "kind": "fixed", "amount": -5}
+    with pytest.raises(InvalidInput, match="rebate"):
+        page_of(_tariff([ENERGY, rebate, SELL], export=scheme), load)

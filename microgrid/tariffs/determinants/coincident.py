@@ -26,8 +26,9 @@ class Coincident(Declared):
     season`, all of them in one year. Within a group the weights are scaled to sum to `n`, and none counts more than
     one, since an interval is a peak at most once; the result is the mean over the groups. 4CP is ``n: 1, per: month,
     months: [6, 7, 8, 9]``, PJM's five peaks ``n: 5, per: season``. `blend_uniform` mixes the weights with equal
-    ones over the local `candidate_hours` (all when empty), which guards against a forecast that is too sure of itself (0.25 to 0.5
-    did best out of sample, facts page section 3). A group without any weight is left out, and a note says so.
+    ones over the local `candidate_hours` (all when empty), which guards against a forecast that is too sure
+    of itself (0.25 to 0.5 did best out of sample, facts page section 3). A group without any weight is left
+    out, and a note says so.
 
     `same_year`: one number bills every cycle. `same_month`: each cycle bills its own peaks (12CP); the cycle is the
     group, and one without peaks bills nothing. `next_year`: this year's cycles bill `prior_kw`, and this year's peaks
