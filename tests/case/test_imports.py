@@ -240,6 +240,7 @@ def test_a_generic_file_that_tells_all(tmp_path: Path) -> None:
         ("when,price_usd_mwh", {}, "time"),
         ("local_time,price_usd_mwh", {"stamp": "beginning"}, "zone"),
         ("local_time,price_usd_mwh", {"zone": CHICAGO}, "stamp"),
+        ("time_utc,price_usd_mwh", {}, "stamp"),
         ("interval_start,price", {"zone": "UTC"}, "unit"),
         ("interval_start,price_a_usd_mwh,price_b_usd_mwh", {"zone": "UTC"}, "column"),
         ("interval_start,value", {"zone": "UTC"}, "column"),

@@ -233,9 +233,9 @@ def _is_ending(column: str, options: ImportOptions, path: Path) -> bool:
     """Whether stamps end their interval: as stated, else as the header tells, else an error."""
     if options.stamp:
         return options.stamp == "ending"
-    if re.search(r"\(he\)|end", column):
+    if re.search(r"\(he\)|(^|[ _])he($|[ _])|end", column):
         return True
-    if re.search(r"start|begin|utc", column) or column in {"date", "day"}:
+    if re.search(r"start|begin", column) or column in {"date", "day"}:
         return False
     rule = f"{path.name} does not tell whether stamps begin or end their interval"
     raise InvalidInput(Problem(rule, "state it (--stamp beginning or --stamp ending)", "stamp"))
