@@ -365,6 +365,25 @@ def test_load_that_cannot_be_dropped_cannot_be_subscribed(campus: Bench) -> None
     assert outcome["dr.subscribed_mw"] == pytest.approx([4.0])
 
 
+def test_no_credit_is_paid_for_load_that_is_not_there(campus: Bench, axis: Bench) -> None:
+    program = Interruptible(poi="poi", contract_mw=10.0, max_subscribed_mw=10.0, credit_usd_per_kw_month=0.744)
+    outcome = campus({"mine": fleet(4.0), "dr": program}, [50.0, 50.0])  # 1 $/MW and hour on 4 MW of 10
+    assert outcome.money["dr.interruptible_credit"] == pytest.approx(-8.0)
+    horizon = axis(2)
+    row = sales_table(outcome.results, horizon.hours, horizon.local).iloc[0]
+    assert (row.program, row.service, row.provider, row.deliverable) == ("dr", "interruption", "mine", True)
+    assert (row.largest_mw, row.earned_usd) == pytest.approx((4.0, 8.0))
+
+
+def test_reserve_held_stands_in_the_table_of_flexibility_and_earns_nothing(campus: Bench, axis: Bench) -> None:
+    parts = {"mine": fleet(), "spin": SpinningReserve(requirement_mw=3.0, providers=["mine"])}
+    outcome, horizon = campus(parts, [50.0, 50.0]), axis(2)
+    row = sales_table(outcome.results, horizon.hours, horizon.local).iloc[0]
+    assert (row.program, row.service, row.provider, row.earned_usd) == ("spin", "spinning", "mine", 0.0)
+    assert row.largest_mw >= 3.0 - 1e-6
+    assert row.deliverable
+
+
 def test_buying_through_costs_its_price(campus: Bench) -> None:
     program = Interruptible(
         poi="poi", contract_mw=10.0, max_subscribed_mw=10.0, min_subscribed_mw=10.0, credit_usd_per_kw_month=0.0,

@@ -31,7 +31,8 @@ class Interruptible(Program):
 
     The campus subscribes MW below its `contract_mw`; the rest is its firm service level. In a called step import stays
     at that level, or pays for buying through. In every step in which a call may come, assets must stand ready to bring
-    import down to it for the longest event, with MW that no other program has sold.
+    import down to it for the longest event, with MW that no other program has sold. The credit pays for those MW: what
+    is subscribed below a load that is not there earns nothing.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -43,7 +44,9 @@ class Interruptible(Program):
     contract_mw: float = quantity("MW", "import that the contract reckons with", symbol=r"\bar P", gt=0)
     max_subscribed_mw: float = quantity("MW", "most MW that may be subscribed", symbol=r"\bar I", gt=0)
     min_subscribed_mw: float = quantity("MW", "MW subscribed at least", default=0.0, ge=0)
-    credit_usd_per_kw_month: float = quantity("$/kW-month", "credit on subscribed MW", symbol="c", ge=0)
+    credit_usd_per_kw_month: float = quantity(
+        "$/kW-month", "credit on MW held ready within those subscribed", symbol="c", ge=0
+    )
     called: Profile = quantity("1", "1 where the utility calls (a scenario), else 0", default=0.0, ge=0, le=1)
     callable: Profile = quantity("1", "1 where a call may come, else 0", default=1.0, ge=0, le=1)
     max_event_h: float = quantity("h", "longest event", symbol="D", default=4.0, gt=0)
@@ -71,13 +74,10 @@ class Interruptible(Program):
         for event in self.events(block.horizon, block.profile("called")):
             called[event.first : event.last] = [True] * (event.last - event.first)
         over = self._curtail(block, subscribed, called)
-        self._stand_ready(block, subscribed, called)
-        share = _month_shares(block.horizon)
-
-        @block.revenue(months)
-        def interruptible_credit(month: int) -> Linear:
-            r"""1000 c I_m times the part of the month inside the window"""
-            return (1000.0 * self.credit_usd_per_kw_month * share[month]) * subscribed[month]
+        open_ = [entry > 0 and not busy for entry, busy in zip(block.profile("callable"), called, strict=True)]
+        rates = self._rates(block.horizon, open_)
+        sales = self._stand_ready(block, subscribed, open_, rates)
+        self._credit(block, subscribed, sales, open_)
 
         if over is not None and self.buy_through_usd_per_mwh:
             rate, hours = self.buy_through_usd_per_mwh, block.horizon.hours
@@ -88,6 +88,32 @@ class Interruptible(Program):
                 return (rate * hours[t]) * over[t]
 
         block.report("called", lambda t: float(called[t]), "1", "1 in a step of a call within the caps")
+
+    def _rates(self, horizon: Horizon, open_: Sequence[bool]) -> list[float]:
+        """Credit of a MW held for an hour, $/MWh: that of a month spread over the hours in which a call may come."""
+        share, open_h = _month_shares(horizon), _open_hours(horizon, open_)
+        return [
+            1000.0 * self.credit_usd_per_kw_month * share[month] / open_h[month] if here else 0.0
+            for month, here in zip(horizon.month_of, open_, strict=True)
+        ]
+
+    def _credit(self, block: Block, subscribed: Sequence[Linear], sales: Sequence[Sale], open_: Sequence[bool]) -> None:
+        """Pay for the MW held on average while a call may come; a month of nothing but calls pays as subscribed."""
+        horizon = block.horizon
+        share, open_h = _month_shares(horizon), _open_hours(horizon, open_)
+        steps: list[list[int]] = [[] for _ in horizon.months]
+        for t in horizon.steps:
+            if open_[t]:
+                steps[horizon.month_of[t]].append(t)
+
+        @block.revenue(horizon.months)
+        def interruptible_credit(month: int) -> Linear:
+            r"""1000 c \mu_m \sum_t \Delta_t \sum_i r_{i,t} / \sum_t \Delta_t with \mu the part of the month in the window"""
+            rate = 1000.0 * self.credit_usd_per_kw_month * share[month]
+            if not open_h[month]:
+                return rate * subscribed[month]
+            held = [(rate * horizon.hours[t] / open_h[month]) * sale.mw[t] for t in steps[month] for sale in sales]
+            return sum_of(held)
 
     def events(self, horizon: Horizon, called: Sequence[float]) -> list[Event]:
         """Calls that the caps allow: what goes beyond the longest event or a year's caps need not be followed."""
@@ -122,19 +148,24 @@ class Interruptible(Program):
 
         return over
 
-    def _stand_ready(self, block: Block, subscribed: Sequence[Linear], called: Sequence[bool]) -> None:
+    def _stand_ready(
+        self, block: Block, subscribed: Sequence[Linear], open_: Sequence[bool], rates: Sequence[float]
+    ) -> list[Sale]:
         """Hold MW of assets that can bring import down to the firm level whenever a call may come."""
-        callable_, month_of = block.profile("callable"), block.horizon.month_of
-        import_ = block.signal(f"{self.poi}.import_mw")
-        open_ = [callable_[t] > 0 and not called[t] for t in block.horizon.steps]
+        month_of, import_ = block.horizon.month_of, block.signal(f"{self.poi}.import_mw")
         names = self.providers or tuple(name for name in sellers(block) if room_of(block, name).up is not None)
-        sales = [self._hold(block, name, room_of(block, name), open_) for name in names]
+        sales = [self._hold(block, name, room_of(block, name), open_, rates) for name in names]
 
         @block.constraint([t for t in block.horizon.steps if open_[t]])
         def readiness(t: int) -> Relation:
             r"""\sum_i r_{i,t} \ge p^{imp}_t - (\bar P - I_m)"""
             firm = self.contract_mw - subscribed[month_of[t]]
             return sum_of(sale.mw[t] for sale in sales) >= import_[t] - firm
+
+        @block.constraint([t for t in block.horizon.steps if open_[t]])
+        def no_more_than_subscribed(t: int) -> Relation:
+            r"""\sum_i r_{i,t} \le I_m"""
+            return sum_of(sale.mw[t] for sale in sales) <= subscribed[month_of[t]]
 
         meter = open_meter(block, self.poi, None, None)
         free = meter.up
@@ -148,12 +179,13 @@ class Interruptible(Program):
         left = take(block, site(self.poi), sales)
         for sale in sales:
             report_sale(block, sale, [block.campus.headrooms[sale.provider], left])
+        return sales
 
-    def _hold(self, block: Block, provider: str, room: Headroom, open_: Sequence[bool]) -> Sale:
+    def _hold(self, block: Block, provider: str, room: Headroom, open_: Sequence[bool], rates: Sequence[float]) -> Sale:
         steps, of = block.horizon.steps, f"interruption.{provider}"
         upper = [self.max_subscribed_mw if entry else 0.0 for entry in open_]
         mw = block.variable("sold_mw", steps, "MW", "MW held ready for a call", upper=upper, of=of)
-        sale = Sale("interruption", provider, mw, self.max_event_h, [0.0] * block.horizon.count)
+        sale = Sale("interruption", provider, mw, self.max_event_h, rates)
         side, energy = room.up, room.energy_up_mwh
         if side is None:
             raise InvalidInput(
@@ -181,6 +213,14 @@ def _runs(called: Sequence[float]) -> list[tuple[int, int]]:
     edges = [False, *(entry > 0.5 for entry in called), False]
     changes = [t for t in range(len(edges) - 1) if edges[t] != edges[t + 1]]
     return list(zip(changes[::2], changes[1::2], strict=True))
+
+
+def _open_hours(horizon: Horizon, open_: Sequence[bool]) -> list[float]:
+    """Hours of every local month in which a call may come."""
+    hours = [0.0] * horizon.months.size
+    for month, span, here in zip(horizon.month_of, horizon.hours, open_, strict=True):
+        hours[month] += span if here else 0.0
+    return hours
 
 
 def _month_shares(horizon: Horizon) -> list[float]:

@@ -17,7 +17,7 @@ from microgrid.formulation.algebra import Linear, Relation, number, total
 from microgrid.formulation.block import Block, Claim, Headroom
 
 Terms = Sequence[Linear] | Sequence[float]
-SOLD, SPARE, EARNED = "sold_mw", "spare_mw", "earned_usd"
+SOLD, HELD, SPARE, EARNED = "sold_mw", "held_mw", "spare_mw", "earned_usd"
 METER = ".meter"
 COLUMNS = (
     "program", "service", "provider", "largest_mw", "sold_mwh", "hours", "first", "last", "earned_usd", "deliverable",
@@ -152,6 +152,12 @@ def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom]) -> None:
         of=of,
     )
 
+    report_spare(block, sale, rooms, of=of)
+
+
+def report_spare(block: Block, sale: Sale, rooms: Sequence[Headroom], *, of: str) -> None:
+    """Report the MW that are still free behind a sale or a reserve held."""
+
     def spare(t: int) -> float:
         free = [number(side[t]) for room in rooms if (side := room.up if sale.up else room.down) is not None]
         energies = [room.energy_up_mwh if sale.up else room.energy_down_mwh for room in rooms]
@@ -171,12 +177,11 @@ def sales_table(
     """
     rows = []
     for name in sorted(values):
-        if not name.endswith(f".{SOLD}"):
+        if not name.endswith((f".{SOLD}", f".{HELD}")):
             continue
-        program, service, provider = name.removesuffix(f".{SOLD}").split(".", 2)
+        program, service, provider, stem = _seller(name)
         sold = np.asarray(values[name], dtype=float)
         active = np.flatnonzero(sold > tolerance_mw)
-        stem = f"{program}.{service}.{provider}"
         rows.append(
             {
                 "program": program,
@@ -194,6 +199,19 @@ def sales_table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def _seller(name: str) -> tuple[str, str, str, str]:
+    """Program, service and provider of a result ``program.service.provider.sold_mw``, and what its reports begin with.
+
+    Reserve that is held and not sold has no service in its name, ``program.provider.held_mw``; it is spinning reserve.
+    """
+    stem = name.rpartition(".")[0]
+    if name.endswith(f".{HELD}"):
+        program, provider = stem.split(".", 1)
+        return program, "spinning", provider, stem
+    program, service, provider = stem.split(".", 2)
+    return program, service, provider, stem
+
+
 def sum_of(terms: Iterable[Linear | float]) -> Linear:
     """Sum that is a linear term even when nothing is summed."""
     return total([*terms, 0.0])
@@ -201,6 +219,7 @@ def sum_of(terms: Iterable[Linear | float]) -> Linear:
 
 __all__ = [
     "EARNED",
+    "HELD",
     "SOLD",
     "SPARE",
     "Sale",
@@ -208,6 +227,7 @@ __all__ = [
     "hold_speed",
     "open_meter",
     "report_sale",
+    "report_spare",
     "room_of",
     "sales_table",
     "sellers",

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from microgrid.assets.programs.sales import Sale, hold_speed, room_of, sellers, take
+from microgrid.assets.programs.sales import Sale, hold_speed, report_spare, room_of, sellers, take
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -47,6 +47,7 @@ class SpinningReserve(Declared):
             sale = Sale("spinning", name, held[name], duration, none, response_min=self.response_min)
             hold_speed(block, f"up.{name}", room, [sale], up=True)
             left = take(block, name, [sale])
+            report_spare(block, sale, [left], of=name)
             _keep_deliverable(block, name, left.up, "headroom")
             _keep_deliverable(block, name, left.energy_up_mwh, "energy")
 
