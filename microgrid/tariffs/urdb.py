@@ -109,6 +109,10 @@ def import_urdb(record: Mapping[str, Any], *, timezone: str = "naive") -> UrdbIm
 def _source(data: Mapping[str, Any], draft: _Draft) -> dict[str, Any]:
     if data.get("approved") is False:
         draft.warn("the record is not expert-approved")
+    volts = [data.get(key) for key in ("voltageminimum", "voltagemaximum")]
+    if any(volts):
+        low, high = (f"{float(limit):,.0f}" if limit else "any" for limit in volts)
+        draft.warn(f"the rate is for {low} to {high} V, which is not checked: see that your service is")
     if str(data.get("servicetype", "Bundled")) in {"Delivery", "Delivery with Standard Offer"}:
         draft.warn(f"service type `{data['servicetype']}`: the generation price is not in the record")
         draft.missing.append("generation")
@@ -208,6 +212,9 @@ def _ratchet(data: Mapping[str, Any], draft: _Draft) -> str:
         )
     if not percent:
         return "pk"
+    if percent > 1.0:
+        draft.warn(f"`lookbackpercent` {percent:g} is read as {percent / 100.0:g} of the earlier peak")
+        percent = percent / 100.0
     look: dict[str, Any] = {"ref": "pk", "pct": percent, "lookback": int(data.get("lookbackrange") or 11)}
     if months and any(months):
         look |= {"lookback": 11, "months": [place + 1 for place, on in enumerate(months) if on]}
@@ -321,7 +328,10 @@ def _with_units(period: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _export(data: Mapping[str, Any], draft: _Draft) -> dict[str, Any] | None:
     rules = str(data.get("dgrules", "Net Metering" if data.get("usenetmetering") else "")).lower()
-    sold = [tiers[0].get("sell") or 0.0 for tiers in data.get("energyratestructure", [])]
+    structure = data.get("energyratestructure", [])
+    sold = [tiers[0].get("sell") or 0.0 for tiers in structure]
+    if any((tier.get("sell") or 0.0) != (tiers[0].get("sell") or 0.0) for tiers in structure for tier in tiers[1:]):
+        draft.warn("export prices (`sell`) of tiers beyond the first are left out: all export is paid the first tier's")
     if not rules:
         if any(sold):
             draft.warn("export prices without `dgrules`: read as net billing by interval")
