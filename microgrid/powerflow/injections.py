@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from microgrid.errors import InvalidInput, Problem
 from microgrid.network.profiles import Profiles
 from microgrid.powerflow.grid import Grid
+from microgrid.powerflow.online import Online
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Injections:
 def check_profiles(grid: Grid, profiles: Profiles) -> None:
     """Raise InvalidInput for every profile that does not fit the net: unknown table, wrong shape, not a number."""
     problems = []
-    for quantity, given in (("p_mw", profiles.p_mw), ("q_mvar", profiles.q_mvar), ("vm_pu", profiles.vm_pu)):
+    names = ("p_mw", "q_mvar", "vm_pu", "online")
+    for quantity, given in ((name, getattr(profiles, name)) for name in names):
         for table, values in given.items():
             problems += _check_one(grid, profiles.steps, table, quantity, np.asarray(values))
     if problems:
@@ -50,10 +52,9 @@ def check_profiles(grid: Grid, profiles: Profiles) -> None:
 
 def _check_one(grid: Grid, steps: int, table: str, quantity: str, values: np.ndarray) -> list[Problem]:
     where = f"profiles.{quantity}[{table}]"
-    if table not in grid.tables or (quantity != "p_mw" and (quantity == "vm_pu") != (table == "gen")):
-        return [
-            Problem(field=where, rule="no such profile", remedy="load, sgen, storage: p_mw, q_mvar; gen: p_mw, vm_pu")
-        ]
+    if table not in grid.tables or (quantity != "p_mw" and (quantity != "q_mvar") != (table == "gen")):
+        remedy = "load, sgen, storage: p_mw, q_mvar; gen: p_mw, vm_pu, online"
+        return [Problem(field=where, rule="no such profile", remedy=remedy)]
     wanted = (len(grid.tables[table].index), steps)
     if values.shape != wanted:
         return [Problem(field=where, value=str(values.shape), rule=f"shape must be (elements, steps) = {wanted}")]
@@ -62,6 +63,8 @@ def _check_one(grid: Grid, steps: int, table: str, quantity: str, values: np.nda
         element, step = bad[0]
         rule = f"not a number at step {step} of element {grid.tables[table].names[element]} ({len(bad)} in all)"
         return [Problem(field=where, rule=rule)]
+    if quantity == "online" and ((values < 0.0) | (values > 1.0)).any():
+        return [Problem(field=where, rule="a share of units online lies within 0 to 1")]
     return []
 
 
@@ -128,10 +131,11 @@ def _set_points(grid: Grid, profiles: Profiles, begin: int, end: int) -> np.ndar
     wanted = profiles.vm_pu.get("gen")
     if wanted is None:
         return out
+    online = Online.at(grid, profiles, np.arange(begin, end)).share
     for element, bus in enumerate(grid.tables["gen"].bus):
         place = np.flatnonzero(grid.controlled == bus)
         if len(place):
-            out[place[0]] = wanted[element, begin:end]
+            out[place[0]] = np.where(online[element] > 0.0, wanted[element, begin:end], out[place[0]])
     return out
 
 

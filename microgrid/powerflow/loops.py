@@ -15,10 +15,13 @@ from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections
 from microgrid.powerflow.newton import Overlay, Points
+from microgrid.powerflow.online import Online
 from microgrid.powerflow.solve import Model, drawn_power
 from microgrid.powerflow.stepped import Stepped
 
 SETTLED_PU = 1e-9
+IDLE_PU = 1e-8
+MOST_MOVE_PU = 0.05
 MOST_RELEASES = 3
 MOST_REVERSALS = 2
 
@@ -78,12 +81,11 @@ class ReactiveLimitLoop:
     discrete: bool = False
 
     @classmethod
-    def start(cls, grid: Grid, vm_pu: np.ndarray) -> ReactiveLimitLoop:
-        """All generators hold their voltage."""
-        shape = vm_pu.shape
-        low, high = (np.repeat(row[:, None], shape[1], axis=1) for row in grid.controlled_q_mvar / grid.base_mva)
-        none = np.zeros(shape, np.int8)
-        return cls(grid.controlled, low, high, vm_pu, np.ones(shape, bool), none, none.copy())
+    def start(cls, grid: Grid, vm_pu: np.ndarray, online: Online) -> ReactiveLimitLoop:
+        """All generators that run hold their voltage."""
+        low, high = online.bus_limits_mvar() / grid.base_mva
+        none = np.zeros(vm_pu.shape, np.int8)
+        return cls(grid.controlled, low, high, vm_pu, online.holds(), none, none.copy())
 
     def inject(self, power: np.ndarray, columns: np.ndarray) -> None:
         """Add the limit where it is injected."""
@@ -116,18 +118,19 @@ class ReactiveLimitLoop:
 class SlackLoop:
     """The unbalance of an island is shared among generators by weight instead of falling on one.
 
-    `weight` sums to one with `own`, the weight of the reference itself; `total` (columns,) is the unbalance in pu.
+    `weight` (generators, columns) sums to one with `own` (columns,), the weight of the reference itself; `total`
+    (columns,) is the unbalance in pu.
     """
 
     rows: np.ndarray
     weight: np.ndarray
-    own: float
+    own: np.ndarray
     total: np.ndarray
     discrete: bool = False
 
     def inject(self, power: np.ndarray, columns: np.ndarray) -> None:
         """Add each generator's share."""
-        np.add.at(power, self.rows, self.weight[:, None] * self.total[columns])
+        np.add.at(power, self.rows, self.weight[:, columns] * self.total[columns])
 
     def overlay(self, columns: np.ndarray) -> list[Overlay]:  # noqa: ARG002 -- part of `Loop`
         """Change no admittance."""
@@ -137,10 +140,51 @@ class SlackLoop:
         """Take the unbalance seen now as the total to share."""
         here = view.surplus(view.model.grid.reference).real.sum(axis=0)
         before = self.total[view.columns]
-        now = here + (1.0 - self.own) * before
+        now = here + (1.0 - self.own[view.columns]) * before
         moved = view.free & (np.abs(now - before) > SETTLED_PU)
         self.total[view.columns] = np.where(moved, now, before)
         return np.asarray(moved)
+
+
+@dataclass
+class IdleReferenceLoop:
+    """The reference of an island whose own plant is stopped: it keeps the angle and gives no reactive power.
+
+    `idle` and the phasors `voltage` are (reference buses, columns); a secant moves the magnitudes. That it gives no
+    active power either is the work of `SlackLoop`, which leaves it no weight.
+    """
+
+    idle: np.ndarray
+    voltage: np.ndarray
+    reactive: np.ndarray = field(init=False)
+    moved: np.ndarray = field(init=False)
+    discrete: bool = False
+
+    def __post_init__(self) -> None:
+        """Nothing has moved yet."""
+        self.reactive, self.moved = np.zeros(self.idle.shape), np.zeros(self.idle.shape)
+
+    def inject(self, power: np.ndarray, columns: np.ndarray) -> None:
+        """Inject nothing."""
+
+    def overlay(self, columns: np.ndarray) -> list[Overlay]:  # noqa: ARG002 -- part of `Loop`
+        """Change no admittance."""
+        return []
+
+    def respond(self, view: View) -> np.ndarray:
+        """Move the magnitude towards no reactive power; the first guess of dQ/d|V| is that of stiff neighbours."""
+        columns, grid = view.columns, view.model.grid
+        reactive = view.surplus(grid.reference).imag
+        stiff = -grid.y_bus.diagonal()[grid.reference].imag[:, None]
+        moved = self.moved[:, columns]
+        seen = (reactive - self.reactive[:, columns]) / np.where(moved == 0.0, np.nan, moved)
+        step = np.clip(-reactive / np.where(seen > 0.0, seen, stiff), -MOST_MOVE_PU, MOST_MOVE_PU)
+        act = self.idle[:, columns] & view.free & (np.abs(reactive) > IDLE_PU)
+        self.reactive[:, columns] = np.where(act, reactive, self.reactive[:, columns])
+        self.moved[:, columns] = np.where(act, step, moved)
+        phasor = self.voltage[:, columns]
+        self.voltage[:, columns] = np.where(act, phasor * (1.0 + step / np.abs(phasor)), phasor)
+        return np.asarray(act.any(axis=0))
 
 
 @dataclass
@@ -185,4 +229,4 @@ class StepLoop:
         return changed
 
 
-__all__ = ["Loop", "ReactiveLimitLoop", "SlackLoop", "StepLoop", "View"]
+__all__ = ["IdleReferenceLoop", "Loop", "ReactiveLimitLoop", "SlackLoop", "StepLoop", "View"]

@@ -14,6 +14,7 @@ from microgrid.powerflow.injections import Injections, element_parts, element_po
 from microgrid.powerflow.judge import Judged, RowLimits, Verdict, judge
 from microgrid.powerflow.loops import Loop, ReactiveLimitLoop, StepLoop
 from microgrid.powerflow.newton import Overlay, Points
+from microgrid.powerflow.online import Online
 from microgrid.powerflow.outage_cases import OutageCase
 from microgrid.powerflow.sensitivity import branch_admittances
 from microgrid.powerflow.settle import Regulated, Run, Settled
@@ -112,9 +113,10 @@ def _build(
     settled, grid = intact.settled, intact.system.model.grid
     total = len(intact.steps)
     every = len(column) == total and bool((column == np.arange(total)).all())
-    given = _without_limits(grid, settled)
+    given = _without_limits(intact)
     given = given if every else given.pick(column)
-    limits = ReactiveLimitLoop.start(grid, given.vm_pu)
+    online = Online.at(grid, intact.profiles, intact.steps[column])
+    limits = ReactiveLimitLoop.start(grid, given.vm_pu, online)
     limits.side, limits.holds = settled.at_limit[:, column].copy(), settled.points.holds[:, column].copy()
     overlay = settled.points.overlay if every else settled.points.overlay.pick(column, total)
     tapped = settled.tapped if every else settled.tapped.pick(column)
@@ -130,13 +132,14 @@ def _build(
     return build
 
 
-def _without_limits(grid: Grid, settled: Settled) -> Injections:
+def _without_limits(intact: Intact) -> Injections:
     """Injections of the settled points less what generators at a limit inject, which the outage may change."""
+    settled, grid = intact.settled, intact.system.model.grid
     points = settled.points
     power = points.power
     if settled.at_limit.any():
         side = settled.at_limit
-        low, high = (row[:, None] / grid.base_mva for row in grid.controlled_q_mvar)
+        low, high = Online.at(grid, intact.profiles, intact.steps).bus_limits_mvar() / grid.base_mva
         power = power.copy()
         power[grid.controlled] -= 1j * np.where(side > 0, high, np.where(side < 0, low, 0.0))
     return Injections(power, points.current, points.impedance, settled.given.vm_pu)
@@ -195,12 +198,12 @@ def _stop_holding(build: _Build, generator: int, lost: tuple[tuple[str, int], ..
     others = [g for g in np.flatnonzero(gen.bus == gen.bus[generator]) if ("gen", int(g)) not in lost]
     if not len(place):
         return
-    if others:
-        limits.q_min[place[0], columns] = gen.q_min_mvar[others].sum() / grid.base_mva
-        limits.q_max[place[0], columns] = gen.q_max_mvar[others].sum() / grid.base_mva
-        return
-    limits.holds[place[0], columns] = False
-    limits.side[place[0], columns] = 0
+    online = Online.at(grid, build.intact.profiles, build.intact.steps[build.column[columns]])
+    low, high = online.reactive_limits(np.array(others, np.int64)).sum(axis=1) / grid.base_mva
+    limits.q_min[place[0], columns], limits.q_max[place[0], columns] = low, high
+    alone = columns[~(online.share[others] > 0.0).any(axis=0)]
+    limits.holds[place[0], alone] = False
+    limits.side[place[0], alone] = 0
 
 
 def _respond_by_droop(build: _Build, actions: Actions, number: int, columns: np.ndarray, lost_mw: np.ndarray) -> None:

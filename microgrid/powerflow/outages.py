@@ -95,7 +95,7 @@ class _Table:
 
 def intact_network(system: Regulated, profiles: Profiles, steps: np.ndarray) -> Intact:
     """Solve the network before any outage at the chosen steps, controls at rest."""
-    parts = (profiles.p_mw, profiles.q_mvar, profiles.vm_pu)
+    parts = (profiles.p_mw, profiles.q_mvar, profiles.vm_pu, profiles.online)
     picked = Profiles(len(steps), *({name: rows[:, steps] for name, rows in part.items()} for part in parts))
     given = injections(system.model.grid, picked, 0, len(steps))
     position = np.repeat(system.base_position[:, None], len(steps), axis=1)

@@ -33,7 +33,10 @@ GENERATOR = {
     "generator_q_mvar": ("Mvar", "reactive power of a generator"),
 }
 CONTROL = {
-    "generator_at_limit": ("generator", "1 at the upper, -1 at the lower reactive limit, 0 holding its voltage"),
+    "generator_at_limit": (
+        "generator",
+        "1 at the upper, -1 at the lower reactive limit, 0 holding its voltage or stopped",
+    ),
     "tap_position": ("tap_changer", "tap position at rest"),
     "shunt_step": ("bank", "steps of a switched shunt at rest"),
     "device_q_mvar": ("device", "reactive injection ordered by a plant controller"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from microgrid.network.profiles import Profiles
-from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import element_power
+from microgrid.powerflow.online import Online
 from microgrid.powerflow.outputs import Recorder
 from microgrid.powerflow.settle import Regulated, Settled
 from microgrid.powerflow.solve import drawn_power
@@ -56,9 +56,10 @@ def _record_machines(
     drawn = drawn_power(regulated.model, settled.points, voltage, special)
     surplus[special] = (drawn - settled.given.at(voltage)[special]) * grid.base_mva
     sources = grid.sources
-    p = element_power(grid, profiles, "gen", np.arange(place.start, place.stop)).real.copy()
-    p += regulated.slack_weight[:, None] * settled.shared * grid.base_mva
-    q = reactive_by_generator(grid, surplus.imag)
+    steps = np.arange(place.start, place.stop)
+    p = element_power(grid, profiles, "gen", steps).real.copy()
+    p += settled.shared * grid.base_mva
+    q = reactive_by_generator(Online.at(grid, profiles, steps), surplus.imag)
     source = surplus[sources.bus] * sources.share[:, None]
     for position, generator in enumerate(sources.generator):
         if generator >= 0:
@@ -70,24 +71,25 @@ def _record_machines(
     recorder.write("generator_q_mvar", place, q, ok)
 
 
-def reactive_by_generator(grid: Grid, reactive_mvar: np.ndarray) -> np.ndarray:
+def reactive_by_generator(online: Online, reactive_mvar: np.ndarray) -> np.ndarray:
     """Split reactive power of buses (buses, columns) among their generators: same place in each reactive range.
 
-    Without limits the split is equal. Generators at a source bus get nothing: the source takes what is left.
+    Without limits the split is equal. Generators that do not run get nothing, nor do those at a source bus: the source
+    takes what is left.
     """
+    grid = online.grid
     gen = grid.tables["gen"]
     out = np.zeros((len(gen.index), reactive_mvar.shape[1]))
     for row in grid.controlled:
         group = np.flatnonzero(gen.bus == row)
         if not len(group):
             continue
-        low, high = gen.q_min_mvar[group], gen.q_max_mvar[group]
-        span = (high - low).sum()
-        if np.isfinite(span) and span > 0.0:
-            fraction = (reactive_mvar[row] - low.sum()) / span
-            out[group] = low[:, None] + (high - low)[:, None] * fraction
-        else:
-            out[group] = reactive_mvar[row] / len(group)
+        low, high = online.reactive_limits(group)
+        span, runs = (high - low).sum(axis=0), online.share[group] > 0.0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ranged = low + (high - low) * ((reactive_mvar[row] - low.sum(axis=0)) / span)
+        equal = np.where(runs, reactive_mvar[row] / np.maximum(runs.sum(axis=0), 1), 0.0)
+        out[group] = np.where(np.isfinite(span) & (span > 0.0), ranged, equal)
     return out
 
 

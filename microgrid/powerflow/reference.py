@@ -122,9 +122,26 @@ def impose(work: Any, profiles: Profiles, result: xr.Dataset, step: int) -> Any:
         )
     if _mixed_loads(work):
         _evaluate_loads(work, result, step)
-    if "generator_at_limit" in result and result["generator_at_limit"].to_numpy()[:, step].any():
-        return _with_fixed_reactive(work, result, step)
-    return work
+    fixed = stopped_generators(profiles, step)
+    if "generator_at_limit" in result and len(work.gen):
+        fixed = fixed | set(np.flatnonzero(result["generator_at_limit"].to_numpy()[:, step]).tolist())
+    return _with_fixed_reactive(work, result, step, sorted(fixed)) if fixed else work
+
+
+def stopped_generators(profiles: Profiles, step: int) -> set[int]:
+    """Places in the gen table of generators of which no unit runs."""
+    online = profiles.online.get("gen")
+    return set() if online is None else set(np.flatnonzero(online[:, step] <= 0.0).tolist())
+
+
+def fix_generator(net: Any, place: int, reactive_mvar: float) -> None:
+    """Turn one generator into a constant injection, in place."""
+    index = net.gen.index[place]
+    gen = net.gen.loc[index]
+    if not gen.in_service:
+        return
+    net.gen.loc[index, "in_service"] = False
+    pp.create_sgen(net, int(gen.bus), float(gen.p_mw * gen.scaling), reactive_mvar)
 
 
 def _mixed_loads(net: Any) -> bool:
@@ -154,15 +171,19 @@ def _evaluate_loads(net: Any, result: xr.Dataset, step: int) -> None:
         net.load[name] = 0.0
 
 
-def _with_fixed_reactive(work: Any, result: xr.Dataset, step: int) -> Any:
-    """A copy in which generators at a reactive limit are constant injections."""
+def _with_fixed_reactive(work: Any, result: xr.Dataset, step: int, places: list[int]) -> Any:
+    """A copy in which generators that stopped or are at a reactive limit are constant injections.
+
+    A stopped reference keeps the angle at the voltage that `result` found, where it gives nothing.
+    """
     trial = copy.deepcopy(work)
-    for place in np.flatnonzero(result["generator_at_limit"].to_numpy()[:, step]):
-        index = int(result["generator_element"].values[place])
-        gen = trial.gen.loc[index]
-        trial.gen.loc[index, "in_service"] = False
-        reactive = float(result["generator_q_mvar"].to_numpy()[place, step])
-        pp.create_sgen(trial, int(gen.bus), float(gen.p_mw * gen.scaling), reactive)
+    for place in places:
+        index = trial.gen.index[place]
+        if trial.gen.slack[index] and "vm_pu" in result:
+            row = np.flatnonzero(result["bus_index"].values == trial.gen.bus[index])[0]
+            trial.gen.loc[index, "vm_pu"] = float(result["vm_pu"].to_numpy()[row, step])
+            continue
+        fix_generator(trial, place, float(np.nan_to_num(result["generator_q_mvar"].to_numpy()[place, step])))
     return trial
 
 
@@ -185,4 +206,13 @@ def _loading_gap(trial: Any, result: xr.Dataset, step: int) -> float:
     return largest
 
 
-__all__ = ["Comparison", "apply_step", "compare_with_pandapower", "impose", "solve_step", "worst_steps"]
+__all__ = [
+    "Comparison",
+    "apply_step",
+    "compare_with_pandapower",
+    "fix_generator",
+    "impose",
+    "solve_step",
+    "stopped_generators",
+    "worst_steps",
+]

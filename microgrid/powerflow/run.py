@@ -109,8 +109,21 @@ def _ask_pandapower(net: Any, profiles: Profiles, recorder: Recorder) -> None:
     work = copy.deepcopy(net)
     for step in late[:PANDAPOWER_ATTEMPTS]:
         reference.apply_step(work, profiles, int(step))
-        if reference.solve_step(work, max_iteration=50) and _sane(work):
-            _record_pandapower(recorder, int(step), work)
+        trial = _running(work, reference.stopped_generators(profiles, int(step)))
+        if trial is not None and reference.solve_step(trial, max_iteration=50) and _sane(trial):
+            _record_pandapower(recorder, int(step), trial)
+
+
+def _running(work: Any, stopped: set[int]) -> Any:
+    """The net, or a copy in which stopped generators hold nothing; None where one of them is the source."""
+    if not stopped:
+        return work
+    if any(bool(work.gen.slack.iloc[place]) for place in stopped):
+        return None
+    trial = copy.deepcopy(work)
+    for place in stopped:
+        reference.fix_generator(trial, place, 0.0)
+    return trial
 
 
 def _sane(work: Any) -> bool:

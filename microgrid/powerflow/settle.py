@@ -14,24 +14,31 @@ from microgrid.powerflow.extract import extract
 from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections, element_power
-from microgrid.powerflow.loops import Loop, ReactiveLimitLoop, SlackLoop, StepLoop, View
+from microgrid.powerflow.loops import IdleReferenceLoop, Loop, ReactiveLimitLoop, SlackLoop, StepLoop, View
 from microgrid.powerflow.newton import Overlay, Points
+from microgrid.powerflow.online import Online
 from microgrid.powerflow.plant import PlantLoop, plant_loops
 from microgrid.powerflow.solve import Model, Solved, Status, points_of, solve_points
 from microgrid.powerflow.stepped import Stepped, stepped_elements, tapped_branches
 
 MOST_ROUNDS = 60
+NO_WEIGHT = 1e-12  # of the unbalance: an island where nothing runs
 
 
 @dataclass(frozen=True)
 class Regulated:
-    """A model with its controls resolved against the net."""
+    """A model with its controls resolved against the net.
+
+    Weights of the unbalance with everything online: `slack_weight` (generators,) of those off the reference,
+    `own_weight` of the reference, of which `reference_weight` (generators,) is that of generators at it.
+    """
 
     model: Model
     controls: Controls
     stepped: tuple[Stepped, ...]
     slack_weight: np.ndarray
     own_weight: float
+    reference_weight: np.ndarray
 
     @property
     def base_position(self) -> np.ndarray:
@@ -57,7 +64,8 @@ class Settled:
     """Columns of one chunk with all controls at rest.
 
     `points` are the operating points that were solved in the end; `position` (stepped elements, columns);
-    `at_limit` (controlled buses, columns) is +1, -1 or 0; `shared` (columns,) is the unbalance shared, in pu;
+    `at_limit` (controlled buses, columns) is +1, -1 or 0; `shared` (generators, columns) is each one's part of the
+    unbalance, in pu, but for those at the reference;
     `devices` lists (table, element, reactive injection in pu by column) of plant devices.
     """
 
@@ -79,14 +87,13 @@ def regulated(net: Any, controls: Controls | None = None) -> Regulated:
 
 def regulate(net: Any, model: Model, controls: Controls) -> Regulated:
     """Resolve controls against the net; raises InvalidInput for what does not exist or cannot work."""
-    weight, own = np.zeros(len(net.gen)), 1.0
-    if controls.distributed_slack:
-        weight, own = _slack_weights(net, model.grid)
-    return Regulated(model, controls, stepped_elements(net, model.grid, controls), weight, own)
+    none = np.zeros(len(net.gen))
+    weights = _slack_weights(net, model.grid) if controls.distributed_slack else (none, 1.0, none)
+    return Regulated(model, controls, stepped_elements(net, model.grid, controls), *weights)
 
 
-def _slack_weights(net: Any, grid: Grid) -> tuple[np.ndarray, float]:
-    """Weights of the generators (zero where not in service or at the reference) and of the reference; they sum to 1."""
+def _slack_weights(net: Any, grid: Grid) -> tuple[np.ndarray, float, np.ndarray]:
+    """Weights of generators off the reference, of the reference, and of generators at it; the first two sum to 1."""
     table = grid.tables["gen"]
     given = net.gen["slack_weight"].to_numpy(float) if "slack_weight" in net.gen.columns else np.zeros(len(net.gen))
     live = np.where(table.bus >= 0, np.nan_to_num(given), 0.0)
@@ -98,31 +105,50 @@ def _slack_weights(net: Any, grid: Grid) -> tuple[np.ndarray, float]:
     if len(grid.reference) != 1 or total <= 0.0:
         rule = "the distributed slack needs one reference bus and a positive sum of slack_weight"
         raise InvalidInput(Problem(field="net.gen.slack_weight", value=str(total), rule=rule))
-    return np.where(at_reference, 0.0, live) / total, own / total
+    return np.where(at_reference, 0.0, live) / total, own / total, np.where(at_reference, live, 0.0) / total
 
 
 def settle(system: Regulated, profiles: Profiles, batch: Batch) -> Settled:
     """Solve a batch of steps of the profiles with all controls."""
     grid, given, count = system.model.grid, batch.given, len(batch.steps)
-    limits = ReactiveLimitLoop.start(grid, given.vm_pu)
+    online = Online.at(grid, profiles, batch.steps)
+    limits = ReactiveLimitLoop.start(grid, given.vm_pu, online)
     stepping = StepLoop(system.stepped, batch.position.copy())
+    weight, own, lost = _weights_online(system, online)
     live = np.flatnonzero(system.slack_weight)
-    rows = grid.tables["gen"].bus[live]
-    slack = SlackLoop(rows, system.slack_weight[live], system.own_weight, np.zeros(count))
+    slack = SlackLoop(grid.tables["gen"].bus[live], weight[live], own, np.zeros(count))
+    idle = online.idle_references() & ~lost
+    reference = IdleReferenceLoop(idle, np.repeat(grid.reference_voltage[:, None], count, axis=1))
     plants = _plants(system, profiles, batch.steps)
     loops: list[Loop] = [*plants]
     loops += [limits] if system.controls.reactive_limits and _limited(grid) else []
     loops += [slack] if system.controls.distributed_slack else []
+    loops += [reference] if idle.any() else []
     loops += [stepping] if system.stepped else []
-    run = Run(system.model, given, loops, limits.holds, stepping)
+    run = Run(system.model, given, loops, limits.holds, stepping, reference=reference.voltage)
     solved, points = run.to_rest(batch.start)
+    solved.status[lost] = Status.DIVERGENT
     devices = tuple(
         (device.table, device.element, row)
         for plant in plants
         for device, row in zip(plant.control.devices, plant.reactive(np.arange(count)), strict=True)
     )
     tapped = tapped_branches(system.stepped, stepping.position)
-    return Settled(solved, points, given, stepping.position, limits.side, slack.total, devices, tapped)
+    shared = weight * slack.total
+    return Settled(solved, points, given, stepping.position, limits.side, shared, devices, tapped)
+
+
+def _weights_online(system: Regulated, online: Online) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights of generators (generators, columns) and of the reference (columns,), and columns without any source."""
+    weight = system.slack_weight[:, None] * online.share
+    firm = system.own_weight - system.reference_weight.sum()
+    own = np.maximum(firm + system.reference_weight @ online.share, 0.0)
+    total = own + weight.sum(axis=0)
+    lost = total < NO_WEIGHT
+    if not system.controls.distributed_slack:
+        lost |= online.idle_references().any(axis=0)
+    total = np.where(lost, 1.0, total)
+    return np.where(lost, 0.0, weight / total), np.where(lost, 1.0, own / total), lost
 
 
 def _limited(grid: Grid) -> bool:
@@ -143,7 +169,8 @@ class Run:
     """Working state while columns come to rest.
 
     `frozen`, `overlay` and `tapped` are what an outage has fixed beforehand: dead buses, admittance changes, and the
-    branches whose taps stand elsewhere than in the net.
+    branches whose taps stand elsewhere than in the net. `reference` are the phasors (reference buses, columns) of the
+    sources, those of the net when None.
     """
 
     model: Model
@@ -154,6 +181,7 @@ class Run:
     frozen: np.ndarray | None = None
     overlay: Overlay = field(default_factory=lambda: Overlay.join([]))
     tapped: Tapped | None = None
+    reference: np.ndarray | None = None
 
     def view(self, points: Points, voltage: np.ndarray) -> View:
         """All columns, free to move."""
@@ -192,6 +220,8 @@ class Run:
         fixed = self.overlay if every else self.overlay.pick(columns, self.given.power.shape[1])
         overlay = Overlay.join([fixed, *(part for loop in self.loops for part in loop.overlay(columns))])
         points = points_of(self.model.grid, given, voltage, self.holds[:, columns], overlay)
+        if self.reference is not None:
+            points.start[self.model.grid.reference] = self.reference[:, columns]
         return points if self.frozen is None else replace(points, frozen=self.frozen[:, columns])
 
     def _respond(self, columns: np.ndarray, points: Points, solved: Solved) -> np.ndarray:
