@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import acos, tan
 from typing import Any
 
@@ -35,7 +36,12 @@ TABLES = ("load", "sgen", "storage", "gen")
 
 
 def attach(
-    net: Any, connections: Sequence[Connection], injections: Injections, fault_data: FaultData | None = None
+    net: Any,
+    connections: Sequence[Connection],
+    injections: Injections,
+    fault_data: FaultData | None = None,
+    *,
+    online: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[Any, Profiles]:
     """Copy `net` and add one element per connection, with its power over time.
 
@@ -44,6 +50,8 @@ def attach(
         connections: where each part connects. Elements are called ``part@bus``.
         injections: MW into the bus by (part, bus), each of shape (steps,), the share of the bus already taken.
         fault_data: short-circuit behaviour of machines and inverters; typical figures by default.
+        online: share of its units that run, 0 to 1, by part, each of shape (steps,); all of those not named. It tells
+            at which steps voltage-controlled generators hold their voltage, and with how much reactive power.
 
     Returns:
         the new net, its elements holding the first step, and the profiles of all elements, those the net already had
@@ -51,23 +59,29 @@ def attach(
 
     Raises:
         InvalidInput: unknown bus, a part twice at one bus, a grid connection off the POI, a missing or misshapen
-            injection; all at once.
+            injection or share; all at once.
     """
-    problems = _problems(net, connections, injections)
+    running = online or {}
+    problems = [*_problems(net, connections, injections), *_online_problems(running, injections)]
     if problems:
         raise InvalidInput(problems)
     attached = copy.deepcopy(net)
     buses = bus_index_of(attached)
     added: dict[tuple[str, int], _Power] = {}
+    shares: dict[int, np.ndarray] = {}
     for connection in connections:
         if connection.behaviour == "grid":
             continue
         injection_mw = np.asarray(injections[connection.part, connection.bus], dtype=float)
         table = table_of(connection)
         element = _Element(connection, buses[connection.bus], injection_mw, fault_data or FaultData())
-        added[table, _CREATE[table](attached, element)] = element.power(table)
+        index = _CREATE[table](attached, element)
+        added[table, index] = element.power(table)
+        if table == "gen" and connection.part in running:
+            shares[index] = np.asarray(running[connection.part], dtype=float)
     steps = len(next(iter(injections.values()))) if injections else 0
-    return attached, _profiles(attached, added, steps)
+    profiles = _profiles(attached, added, steps)
+    return attached, replace(profiles, online=_online(attached, shares, steps)) if shares else profiles
 
 
 def table_of(connection: Connection) -> str:
@@ -200,6 +214,11 @@ def _profiles(net: Any, added: Mapping[tuple[str, int], _Power], steps: int) -> 
     return Profiles(steps=steps, p_mw=p_mw, q_mvar=q_mvar, vm_pu=vm_pu)
 
 
+def _online(net: Any, shares: Mapping[int, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+    """Shares of all generators in table order; those the net already had always run."""
+    return {"gen": np.array([shares.get(int(index), np.ones(steps)) for index in net.gen.index])}
+
+
 def _constant(column: Any, steps: int) -> np.ndarray:
     """Column of shape (elements,) repeated to (elements, steps), C-order."""
     return np.repeat(np.asarray(column, dtype=float)[:, None], steps, axis=1)
@@ -243,6 +262,21 @@ def _shape_problems(injections: Injections) -> list[Problem]:
         if len(bad):
             rule = f"the injection is not a number at step {bad[0]}"
             problems.append(Problem(rule, "mend the series it comes from", f"{part}@{bus}"))
+    return problems
+
+
+def _online_problems(online: Mapping[str, np.ndarray], injections: Injections) -> list[Problem]:
+    """Shares are as long as the injections and lie within 0 to 1."""
+    wanted = np.shape(next(iter(injections.values()))) if injections else (0,)
+    problems = []
+    for part, share in online.items():
+        values = np.asarray(share, dtype=float)
+        if values.shape != wanted:
+            rule = f"the share of units online has shape {values.shape}, the injections {wanted}"
+            problems.append(Problem(rule, "give one value a step", f"{part}.online"))
+        elif not ((values >= 0.0) & (values <= 1.0)).all():
+            remedy = "divide the units that run by the units there are"
+            problems.append(Problem("the share of units online lies within 0 to 1", remedy, f"{part}.online"))
     return problems
 
 
