@@ -10,6 +10,7 @@ import copy
 from typing import Any
 
 from microgrid.errors import InvalidInput, Problem
+from microgrid.network.source_branches import source_branches
 
 
 def form_island(net: Any) -> Any:
@@ -26,12 +27,9 @@ def form_island(net: Any) -> Any:
                 "add engines with voltage_target_pu, or a point of interconnection", "network",
             )
         )  # fmt: skip
-    grid_buses = set(island.ext_grid.bus)
+    for branch in source_branches(island):
+        island[branch.table].loc[branch.index, "in_service"] = False
     island.ext_grid["in_service"] = False
-    for table, ends in (("line", ("from_bus", "to_bus")), ("impedance", ("from_bus", "to_bus"))):
-        if len(island[table]):
-            tied = island[table][list(ends)].isin(grid_buses).any(axis=1)
-            island[table].loc[tied, "in_service"] = False
     largest = island.gen["sn_mva"].astype(float).idxmax()
     island.gen["slack"] = island.gen.index == largest
     island.gen["slack_weight"] = island.gen["sn_mva"].astype(float)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from microgrid.network.attach import attach
 from microgrid.network.island import form_island
 from microgrid.network.load import load_network
 from microgrid.network.profiles import Profiles
+from microgrid.network.source_branches import source_branches
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.grid import Grid
@@ -29,6 +30,8 @@ from microgrid.powerflow.violations import Violation, find_violations
 
 KCL_TOLERANCE_PU = 1e-7
 REFERENCE_TOLERANCE_PU = 1e-6
+RUNNING_MW = 1e-6
+NOTHING_ONLINE = 1e-4
 Injections = dict[tuple[str, str], np.ndarray]
 
 
@@ -50,12 +53,26 @@ class NetworkCheck:
     grid: Grid
 
     @cached_property
+    def _metered(self) -> tuple[tuple[int, str], ...]:
+        """Branch rows between the source and the meter, each with its end at the meter."""
+        rows = self.grid.branches.rows
+        return tuple(
+            (int(row), branch.campus_end)
+            for branch in source_branches(self.attached)
+            for row in rows(branch.table, branch.index)
+        )
+
+    @property
     def poi_branches(self) -> tuple[int, ...]:
-        """Branch rows of the lines between the source and the meter, whose to end is the meter; none in an island."""
-        net = self.attached
-        sources = set(net.ext_grid.bus[net.ext_grid.in_service.astype(bool)])
-        lines = net.line.index[net.line.from_bus.isin(sources) & net.line.in_service.astype(bool)]
-        return tuple(int(row) for line in lines for row in self.grid.branches.rows("line", int(line)))
+        """Branch rows between the source and the meter, drawn either way; none in an island."""
+        return tuple(row for row, _ in self._metered)
+
+    @property
+    def poi_import_mw(self) -> np.ndarray:
+        """Power that enters the campus at the meter, MW by step: zero in an island, NaN without a solution."""
+        flow = self.powerflow
+        metered = [flow[f"p_{end}_mw"].to_numpy()[row] for row, end in self._metered]
+        return np.asarray(-sum(metered, np.zeros(flow.sizes["time"])))
 
     @property
     def utility_buses(self) -> list[str]:
@@ -72,8 +89,7 @@ class NetworkCheck:
         given = sum(at_buses(case.connections(), injections).values())
         if not self.poi_branches:
             return self.powerflow["losses_mw"].to_numpy()
-        bought = -self.powerflow["p_to_mw"].to_numpy()[list(self.poi_branches)].sum(axis=0)
-        return np.asarray(bought + given)
+        return np.asarray(self.poi_import_mw + given)
 
     def write_network(self, path: Path) -> None:
         """Write the network without the parts, so that the result can be verified by itself."""
@@ -85,6 +101,7 @@ def check_network(
     injections: Injections,
     net: Any = None,
     *,
+    running: Mapping[str, np.ndarray] | None = None,
     compare: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> NetworkCheck:
@@ -94,13 +111,16 @@ def check_network(
         case: a case that names a network.
         injections: MW by (part, bus); an empty bus means the part's own buses in their shares.
         net: the network; the case's own when None.
+        running: share of its units that run by part and step, 0 to 1 (`<part>.running` of the dispatch over the part's
+            units). A generator not named runs where it injects: without it, stopped engines would hold the voltage.
         compare: whether pandapower re-solves the worst and some random steps as reference.
         progress: called with (steps done, all steps).
     """
     if net is None:
         net = load_network(resolve_network(case.header.network, case.folder))
     connections = case.connections()
-    attached, profiles = attach(net, connections, at_buses(connections, injections))
+    powers = at_buses(connections, injections)
+    attached, profiles = attach(net, connections, powers, online=online_shares(connections, powers, running or {}))
     island = not any(link.behaviour == "grid" for link in connections)
     attached = form_island(attached) if island else attached
     controls = replace(read_controls(attached), distributed_slack=island)
@@ -108,6 +128,23 @@ def check_network(
     violations = tuple(find_violations(attached, flow))
     residuals = _certificates(flow, compare_with_pandapower(attached, profiles, flow) if compare else None)
     return NetworkCheck(flow, violations, residuals, net, attached, profiles, controls, extract(attached))
+
+
+def online_shares(
+    connections: list[Connection], powers: Injections, running: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Share of units online by part and step, of the generators that hold a voltage.
+
+    A solver's integers are off by its tolerance: shares are clipped to 0 … 1, and what is nearly nothing is stopped.
+    """
+    holding = [link for link in connections if link.behaviour == "generator" and link.vm_pu is not None]
+    shares = {}
+    for name in dict.fromkeys(link.part for link in holding):
+        buses = [powers[link.part, link.bus] for link in holding if link.part == name]
+        injects = (np.stack(buses) > RUNNING_MW).any(axis=0)
+        share = np.clip(np.asarray(running.get(name, injects), dtype=float), 0.0, 1.0)
+        shares[name] = np.where(share > NOTHING_ONLINE, share, 0.0)
+    return shares
 
 
 def certified(check: NetworkCheck) -> NetworkCheck:
@@ -136,4 +173,4 @@ def at_buses(connections: list[Connection], injections: Injections) -> Injection
     return found
 
 
-__all__ = ["NetworkCheck", "at_buses", "certified", "check_network"]
+__all__ = ["NetworkCheck", "at_buses", "certified", "check_network", "online_shares"]
