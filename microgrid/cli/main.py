@@ -65,6 +65,8 @@ def main(arguments: list[str] | None = None) -> None:
         fail("interrupted; nothing was written", 130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as refused:
+        fail(*_of_the_system(refused))
     except Exception as defect:  # noqa: BLE001 - the one broad catch: a user never sees a traceback
         fail(_defect(defect), 1)
     sys.exit(code if isinstance(code, int) else 0)
@@ -91,6 +93,13 @@ def _headline(wrong: MicrogridError) -> str:
     return {4: "network limits broken", 5: "not proven", 6: "audit failed, nothing published"}.get(
         wrong.exit_code, "defect"
     )
+
+
+def _of_the_system(refused: OSError) -> tuple[str, int]:
+    """Words and code of a file or disk that refuses: bad input when it names the file, else a defect."""
+    if refused.filename is None:
+        return _defect(refused), 1
+    return f"{refused.filename}: {refused.strerror}: name another file or free this one", 2
 
 
 def _defect(defect: Exception) -> str:

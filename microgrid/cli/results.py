@@ -135,6 +135,10 @@ def contingency(
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
+        from microgrid.results.files import check_file, write_dataset, writing_file
+
+        if out is not None:
+            check_file(out)  # now, not after all outages
         from microgrid.study.outage_check import check_outages, named_outages
         from microgrid.study.recheck import network_of
         from microgrid.study.summary import outages
@@ -146,9 +150,8 @@ def contingency(
             found, chosen, screen=screen, progress=lambda done, of: tell(f"outages {done:,} of {of:,}")
         )
         if out is not None:
-            from microgrid.results.files import write_dataset
-
-            write_dataset(study.result, out)
+            with writing_file(out) as draft:
+                write_dataset(study.result, draft)
     page = outages(study, case.horizon)
     if as_json:
         import json

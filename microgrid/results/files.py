@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +34,9 @@ MANIFEST, SUMMARY, CASE, DISPATCH, POWERFLOW, INPUTS, BILL, NETWORK = (
     "bill.csv",
     "network.json",
 )
+CUTS = "cuts.jsonl"
+ALWAYS = (SUMMARY, CASE, DISPATCH, INPUTS, BILL)
+READ = (*ALWAYS, POWERFLOW, NETWORK, CUTS)
 PACKAGES = ("microgrid", "pandapower", "pyomo", "highspy", "numpy", "scipy", "xarray", "numba", "holidays", "tzdata")
 
 
@@ -73,21 +76,36 @@ class Results:
             with xr.open_dataset(self.folder / name, engine="netcdf4", decode_timedelta=False) as dataset:
                 return dataset.load()
         except (OSError, ValueError) as broken:
-            raise InvalidInput(
-                Problem(
-                    f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder)
-                )
-            ) from broken
+            raise self.unreadable(name, broken) from broken
+
+    def stated(self, file: str, *keys: str) -> Any:
+        """An entry of the manifest or the summary by its keys; InvalidInput when the file lacks it."""
+        entry: Any = self.manifest if file == MANIFEST else self.summary
+        for key in keys:
+            if not isinstance(entry, dict) or key not in entry:
+                raise self.unreadable(file, f"no entry {'.'.join(keys)}")
+            entry = entry[key]
+        return entry
+
+    def number(self, file: str, *keys: str) -> float:
+        """A number of the manifest or the summary; InvalidInput when there is none."""
+        entry = self.stated(file, *keys)
+        if isinstance(entry, bool) or not isinstance(entry, (int, float)):
+            raise self.unreadable(file, f"{'.'.join(keys)} is no number")
+        return float(entry)
+
+    def unreadable(self, name: str, why: object) -> InvalidInput:
+        """The error of a file that is not what a solve wrote."""
+        rule = f"file of the result cannot be read ({why})"
+        return InvalidInput(Problem(rule, "solve the case again", name, file=str(self.folder)))
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+            content: Any = json.loads((self.folder / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as broken:
-            raise InvalidInput(
-                Problem(
-                    f"file of the result cannot be read ({broken})", "solve the case again", name, file=str(self.folder)
-                )
-            ) from broken
+            raise self.unreadable(name, broken) from broken
+        if not isinstance(content, dict):
+            raise self.unreadable(name, "not an object")
         return content
 
 
@@ -108,9 +126,13 @@ def open_results(folder: str | Path) -> Results:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder that takes the place of `folder` when the body succeeds, and vanishes otherwise."""
+    """Yield a temporary folder that takes the place of `folder` when the body succeeds, and vanishes otherwise.
+
+    Raises:
+        InvalidInput: the place is taken, takes no folder, or the disk refuses a file.
+    """
     check_free(folder)
-    draft = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp"
+    draft = _neighbour(folder)
     try:
         draft.mkdir(parents=True)
     except OSError as refused:
@@ -119,8 +141,29 @@ def writing(folder: Path) -> Iterator[Path]:
         yield draft
         check_free(folder)
         _exchange(folder, draft)
+    except OSError as refused:
+        raise InvalidInput(_not_written(folder, refused)) from refused
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def writing_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary file that takes the place of `path` when the body succeeds, and vanishes otherwise."""
+    check_file(path)
+    draft = _neighbour(path)
+    try:
+        yield draft
+        draft.replace(path)
+    except OSError as refused:
+        raise InvalidInput(_not_written(path, refused)) from refused
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _neighbour(path: Path) -> Path:
+    """A hidden name beside the path, on the same disk."""
+    return path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.tmp"
 
 
 def _exchange(folder: Path, draft: Path) -> None:
@@ -145,12 +188,31 @@ def check_free(folder: Path) -> None:
             return
         raise InvalidInput(Problem("exists and is not a result folder", "choose another --out", "--out", str(folder)))
     home = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not home.is_dir() or not os.access(home, os.W_OK):
+    if not _takes_files(home):
         raise InvalidInput(_no_place(folder))
+
+
+def check_file(path: Path) -> None:
+    """Raise InvalidInput unless a file can be written at `path`, which may exist."""
+    if path.is_dir() or not _takes_files(path.absolute().parent):
+        raise InvalidInput(Problem("no file can be written there", "choose another --out", "--out", str(path)))
+
+
+def _takes_files(folder: Path) -> bool:
+    """True when something can be made in the folder; tried, because permissions alone do not tell (disks, root)."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".microgrid.", dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _no_place(folder: Path) -> Problem:
     return Problem("no folder can be made there", "choose another --out", "--out", str(folder))
+
+
+def _not_written(path: Path, refused: OSError) -> Problem:
+    return Problem(f"cannot be written ({refused})", "mend it or choose another --out", "--out", str(path))
 
 
 def write_dataset(dataset: xr.Dataset, path: Path) -> None:
@@ -175,12 +237,17 @@ def write_manifest(draft: Path, facts: Mapping[str, Any]) -> None:
 
 
 def changed_files(results: Results) -> list[str]:
-    """Names of files that no longer have the hash the manifest states."""
-    return [
-        name
-        for name, digest in results.manifest["files"].items()
-        if not (results.folder / name).is_file() or _digest(results.folder / name) != digest
-    ]
+    """Names of files that no longer have the hash the manifest states, or of a result's files that it does not state.
+
+    Raises:
+        InvalidInput: the manifest states no hashes.
+    """
+    stated = results.stated(MANIFEST, "files")
+    if not isinstance(stated, dict):
+        raise results.unreadable(MANIFEST, "files is no object")
+    changed = [name for name, digest in stated.items() if _digest_of(results.folder / name) != digest]
+    unstated = [file.name for file in sorted(results.folder.iterdir()) if file.name in READ and file.name not in stated]
+    return [*changed, *unstated, *(name for name in ALWAYS if name not in {*stated, *unstated})]
 
 
 def versions() -> dict[str, str]:
@@ -194,6 +261,14 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _digest_of(file: Path) -> str | None:
+    """Hash of a file; None when it cannot be read."""
+    try:
+        return _digest(file)
+    except OSError:
+        return None
+
+
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
@@ -201,6 +276,7 @@ def _digest(file: Path) -> str:
 __all__ = [
     "BILL",
     "CASE",
+    "CUTS",
     "DISPATCH",
     "INPUTS",
     "MANIFEST",
@@ -209,6 +285,7 @@ __all__ = [
     "SUMMARY",
     "Results",
     "changed_files",
+    "check_file",
     "check_free",
     "open_results",
     "versions",
@@ -216,4 +293,5 @@ __all__ = [
     "write_json",
     "write_manifest",
     "writing",
+    "writing_file",
 ]

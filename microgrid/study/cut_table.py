@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from microgrid.formulation.connection import NetworkCut
-from microgrid.results.files import Results
-
-CUTS = "cuts.jsonl"
+from microgrid.results.files import CUTS, Results
 
 
 def write_cuts(cuts: Sequence[NetworkCut], folder: Path) -> None:
@@ -26,7 +24,10 @@ def stored_cuts(results: Results) -> list[NetworkCut]:
     file = results.folder / CUTS
     if not file.is_file():
         return []
-    return [_cut(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    try:
+        return [_cut(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as broken:
+        raise results.unreadable(CUTS, broken) from broken
 
 
 def _cut(record: dict[str, Any]) -> NetworkCut:

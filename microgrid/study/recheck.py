@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pandapower
-
 from microgrid.case.load import load_case
 from microgrid.case.model import Case
 from microgrid.dispatch.run import SolveSettings, dispatch
 from microgrid.errors import InvalidInput, Problem
 from microgrid.results.files import MANIFEST, NETWORK, open_results
 from microgrid.study.network_check import NetworkCheck, check_network
-from microgrid.study.verify import stored_audit, stored_case
+from microgrid.study.verify import stored_audit, stored_case, stored_network
 
 
 def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], None]) -> tuple[Case, NetworkCheck]:
@@ -33,7 +31,7 @@ def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], 
         injections = dict(stored_audit(results, case).injections)
         if not (folder / NETWORK).is_file():
             raise InvalidInput(_no_network(target))
-        net = pandapower.from_json(str(folder / NETWORK))
+        net = stored_network(results)
     else:
         case = load_case(target, overrides)
         if not case.header.network:

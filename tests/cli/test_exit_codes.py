@@ -170,6 +170,27 @@ def test_a_defect_is_told_in_two_lines(solve: Callable[..., Any], monkeypatch: p
     assert "Traceback" in Path(second.removeprefix("please report it with ")).read_text()
 
 
+def test_a_file_that_the_system_refuses_is_bad_input(
+    solve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "prices.csv")
+
+    monkeypatch.setattr(run, "compile_program", refused)
+    code, _, err = solve()
+    assert code == 2
+    assert err == "prices.csv: Permission denied: name another file or free this one\n"
+
+
+def test_an_outage_file_is_refused_before_the_outages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["contingency", "quickstart", "--out", str(tmp_path / "none" / "outages.nc")])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        "outages.nc: no file can be written there: choose another --out\n1 problem\n"
+    )
+
+
 def test_interruption_leaves_nothing(solve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 from microgrid.errors import InvalidInput
-from microgrid.results.files import changed_files, open_results, write_json, write_manifest, writing
+from microgrid.results.files import (
+    changed_files,
+    check_file,
+    check_free,
+    open_results,
+    write_json,
+    write_manifest,
+    writing,
+    writing_file,
+)
 
 
 def names(folder: Path) -> set[str]:
@@ -53,7 +62,7 @@ def test_a_failed_exchange_keeps_the_result_before(tmp_path: Path, monkeypatch: 
         return honest(self, target)
 
     monkeypatch.setattr(Path, "rename", fails)
-    with pytest.raises(OSError, match="disk gone"):
+    with pytest.raises(InvalidInput, match=r"out: cannot be written \(disk gone\)"):
         make_result(tmp_path / "out", "second")
     assert (tmp_path / "out" / "note.txt").read_text() == "first"
     assert names(tmp_path) == {"out"}
@@ -87,6 +96,33 @@ def test_a_disk_that_refuses_is_told_as_bad_input(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "mkdir", refused)
     with pytest.raises(InvalidInput, match="no folder can be made there"):
         make_result(tmp_path / "out", "first")
+
+
+def test_a_full_disk_is_told_with_its_place_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"out: cannot be written \(.*No space"), writing(tmp_path / "out") as draft:  # noqa: PT012
+        (draft / "a.txt").write_text("a")
+        raise OSError(28, "No space left on device")
+    assert names(tmp_path) == set()
+
+
+def test_a_file_is_whole_or_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "out.nc"
+    with writing_file(path) as draft:
+        draft.write_text("first")
+        assert not path.exists()
+    with pytest.raises(KeyboardInterrupt), writing_file(path) as draft:  # noqa: PT012 - an interruption happens inside
+        draft.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "first"
+    assert names(tmp_path) == {"out.nc"}
+
+
+@pytest.mark.parametrize("place", ["/dev/null/x", "/proc/x/y", "/proc/x"])
+def test_a_place_that_takes_nothing_is_refused_up_front(place: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{place}: no folder can be made there"):
+        check_free(Path(place))
+    with pytest.raises(InvalidInput, match=f"{place}: no file can be written there"):
+        check_file(Path(place))
 
 
 def test_json_refuses_what_is_no_json(tmp_path: Path) -> None:
