@@ -21,6 +21,7 @@ INTEGRAL = 1e-6
 ROUNDS = 6
 THRESHOLDS = (0.5, 0.35, 0.65, 0.2, 0.8)
 SETTLED = 1e-7
+ROW_MARGIN = 1e-6  # relative; a row closer than this to its limit is left to the solver
 
 
 def fractional(program: Program, point: np.ndarray) -> np.ndarray:
@@ -109,6 +110,8 @@ def _round_up_others(
     current = point
     for _ in range(ROUNDS):
         lower[free] = np.clip(np.ceil(current[columns[free]] - INTEGRAL), lower[free], upper[free])
+        if out_of_reach(program, columns, lower, upper):
+            return None
         solver.bounds(columns, lower, upper)
         outcome = solver.run()
         if outcome.status is not Status.OPTIMAL or outcome.point is None:
@@ -117,6 +120,24 @@ def _round_up_others(
         if fractional(program, current).size == 0:
             return outcome
     return None
+
+
+def out_of_reach(program: Program, columns: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> bool:
+    """True when a row cannot hold by itself with these bounds of `columns`, which takes one pass and no simplex.
+
+    A yearly limit of run hours that the rounded counts exceed is such a row.
+    """
+    low, high = program.lower.copy(), program.upper.copy()
+    low[columns], high[columns] = lower, upper
+    matrix = program.matrix
+    rising = matrix.data > 0
+    least = matrix.data * np.where(rising, low[matrix.indices], high[matrix.indices])
+    most = matrix.data * np.where(rising, high[matrix.indices], low[matrix.indices])
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    least, most = (np.bincount(row, side, matrix.shape[0]) for side in (least, most))
+    above = least - ROW_MARGIN * np.maximum(1.0, np.abs(least)) > program.row_upper
+    below = most + ROW_MARGIN * np.maximum(1.0, np.abs(most)) < program.row_lower
+    return bool((above | below).any())
 
 
 def _run_lengths(flags: np.ndarray) -> np.ndarray:
@@ -132,4 +153,4 @@ def _run_lengths(flags: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(ahead(flags), ahead(flags[::-1])[::-1]))
 
 
-__all__ = ["choices", "fractional", "repair", "round_commitment"]
+__all__ = ["choices", "fractional", "out_of_reach", "repair", "round_commitment"]
