@@ -39,13 +39,19 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Output:
-    """Machine power in MW and hashrate in PH/s of a tier, linear in the decisions, with the power of sleep."""
+    """Machine power in MW and hashrate in PH/s of a tier, linear in the decisions, with the power of sleep.
+
+    `least` and `most` bound the power that a call may bring about at once: machines within a minimum time do not
+    switch, and blocks only throttle, because a part of a block cannot be switched.
+    """
 
     power: Sequence[Linear]
     hashrate: Sequence[Linear]
     idle: Sequence[float]
     available: Sequence[float]
     restarted: Sequence[Linear] | None
+    least: Sequence[Linear] | Sequence[float]
+    most: Sequence[Linear] | Sequence[float]
 
 
 class BitcoinMining(Asset):
@@ -163,8 +169,8 @@ class BitcoinMining(Asset):
         block.publish("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         block.report("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         self._limit_ramps(block, power)
-        idle = [term + extra for term, extra in zip(facility("idle"), auxiliary, strict=True)]
-        most = [term + extra for term, extra in zip(facility("available"), auxiliary, strict=True)]
+        idle = [term + extra for term, extra in zip(facility("least"), auxiliary, strict=True)]
+        most = [term + extra for term, extra in zip(facility("most"), auxiliary, strict=True)]
         block.headroom(
             Headroom(
                 up=[power[t] - idle[t] for t in steps],
@@ -268,7 +274,7 @@ def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> 
         block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
     needed = tier.restart_loss_h > 0 or tier.restart_cost_usd_per_mw > 0
     restarted = write_restarts(block, name, power, available) if needed else None
-    return Output(power, hashrate, idle, available, restarted)
+    return Output(power, hashrate, idle, available, restarted, idle, available)
 
 
 def write_restarts(block: Block, name: str, power: Sequence[Linear], available: Sequence[float]) -> Sequence[Linear]:
@@ -317,7 +323,28 @@ def write_switched(block: Block, name: str, tier: MiningTier, found: Conditions)
     ]  # fmt: skip
     block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
     available = [hull[-1][0] * entry for entry in full]
-    return Output(power, hashrate, idle, available, [unit_mw * entry for entry in amounts.up])
+    least, most = reachable_power(block, tier, found, amounts, idle)
+    return Output(power, hashrate, idle, available, [unit_mw * entry for entry in amounts.up], least, most)
+
+
+def reachable_power(
+    block: Block, tier: MiningTier, found: Conditions, amounts: Amounts, idle: Sequence[float]
+) -> tuple[list[Linear], list[Linear]]:
+    """Least and most power that a call may bring about at once, MW."""
+    steps, horizon, hull = block.horizon.steps, block.horizon, tier.running_hull()
+    lowest, top, share = hull[0][0], hull[-1][0], found.share
+    if tier.blocks:
+        unit_mw = found.capacity_mw / tier.blocks
+        on = [unit_mw * entry for entry in amounts.on]
+        return [(lowest * share[t]) * on[t] for t in steps], [(top * share[t]) * on[t] for t in steps]
+
+    def bound(switched: Sequence[Linear], hours: float, t: int) -> Linear:
+        return total([*(switched[k] for k in horizon.recent(t, hours)), 0.0]) if hours > 0 else total([0.0])
+
+    least = [((lowest - tier.idle_share) * share[t]) * bound(amounts.up, tier.min_up_h, t) + idle[t] for t in steps]
+    full = top * found.capacity_mw
+    held = [((top - tier.idle_share) * share[t]) * bound(amounts.down, tier.min_down_h, t) for t in steps]
+    return least, [full * share[t] - held[t] for t in steps]
 
 
 def _above_lowest(block: Block, of: str, amounts: Amounts, width_mw: Sequence[float]) -> Sequence[Linear]:

@@ -13,6 +13,7 @@ from microgrid.assets.cooling import Cooling, find_cooling, known_cooling
 from microgrid.errors import InvalidInput
 from microgrid.schema.quantity import Declared, Profile, quantity
 
+LIQUID = ("immersion", "hydro")
 LADDER_LOSS = 0.006
 """Hash share that a corner of the firmware ladder must be worth to be kept; rungs are many and nearly on a line."""
 
@@ -146,14 +147,28 @@ class MiningTier(Declared):
         return [(mode.power_share, mode.hash_share) for mode in self.modes] or [(1.0, 1.0)]
 
     def plant(self, fleet: str | Cooling | None) -> Cooling:
-        """Cooling of the tier, else of the fleet, else the one the model is made for, else air."""
-        made_for = asic_model(self.model).cooling if self.model else "air"
-        return find_cooling(self.cooling or fleet or made_for)
+        """Cooling of the tier, else of the fleet, else the one the model is made for, else air.
+
+        Air-cooled machines stop at the lower of the plant's shutdown temperature and the model's highest inlet one.
+        """
+        machine = asic_model(self.model) if self.model else None
+        chosen = self.cooling or fleet or (machine.cooling if machine else "air")
+        plant = find_cooling(chosen)
+        # The published limit is that of inlet air: it says nothing of a machine in a liquid.
+        if machine is None or machine.temperature_max_c is None or machine.cooling != "air" or chosen in LIQUID:
+            return plant
+        limits = [limit for limit in (plant.shutdown_c, machine.temperature_max_c) if limit is not None]
+        return plant.model_copy(update={"shutdown_c": min(limits)})
 
     @property
     def switches(self) -> bool:
-        """True when going on and off is limited or counted in blocks, so that it needs its own variables."""
-        return self.blocks is not None or self.min_up_h > 0 or self.min_down_h > 0
+        """True when going on and off needs its own variables: it is limited, counted in blocks, or costs money.
+
+        A restart that costs is told from leaving a low power mode only where what is on is counted.
+        """
+        restarts_cost = self.restart_loss_h > 0 or self.restart_cost_usd_per_mw > 0
+        moded = bool(self.modes) and restarts_cost
+        return self.blocks is not None or self.min_up_h > 0 or self.min_down_h > 0 or moded
 
     def free_segments(self) -> list[Segment]:
         """Segments of hash share against power share from sleep upward, for machines that switch freely."""

@@ -14,6 +14,7 @@ from microgrid.assets.catalogue import asic_model, relative_power_curve
 from microgrid.assets.concave_curve import segments, thin, upper_hull
 from microgrid.assets.cooling import Cooling, cooling_table
 from microgrid.assets.hashprice import hashprice_usd_per_ph_day
+from microgrid.assets.mining_tier import MiningTier
 
 Bench = Callable[..., Any]
 
@@ -242,3 +243,35 @@ def test_size_follows_from_units_of_a_model() -> None:
     mine = fleet({"a": {"model": "Antminer S21", "units": 2000}})
     assert mine.tiers["a"].nameplate_mw == pytest.approx(7.0)
     assert mine.rating_mva() == pytest.approx(7.0 * 2.0 / 0.97)  # own cooling without a stated pue_max has 2.0
+
+
+def test_restarts_are_told_from_low_modes(campus: Bench) -> None:
+    modes = [{"power_share": 0.5, "hash_share": 0.6}, {"power_share": 1.0, "hash_share": 1.0}]
+    tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "modes": modes, "restart_cost_usd_per_mw": 1000.0}
+    outcome = campus({"mine": fleet({"a": tier})}, [0.0, 90.0, 0.0])  # the upper half earns 80 $/MWh, the lower 120
+    assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 5.0, 10.0])  # rising from a low mode is no restart
+    assert outcome.money["mine.a.restart"] == pytest.approx(0.0)
+
+
+def test_a_call_finds_no_machine_within_its_minimum_time(page: Bench, axis: Bench) -> None:
+    tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "min_up_h": 2.0, "min_down_h": 2.0}
+    values = {
+        "mine.a.on": np.array([4.0, 4.0, 4.0, 10.0, 10.0, 10.0]), "mine.a.up": np.r_[0.0, 0.0, 0.0, 6.0, 0.0, 0.0],
+        "mine.a.down": np.r_[6.0, np.zeros(5)],
+    }  # fmt: skip
+    room = page({"mine": fleet({"a": tier})}, axis(6), {}, values).campus.headrooms["mine"]
+    assert [term.number for term in room.up] == pytest.approx([4.0, 4.0, 4.0, 4.0, 4.0, 10.0])
+    assert [term.number for term in room.down] == pytest.approx([0.0, 0.0, 6.0, 0.0, 0.0, 0.0])
+
+
+def test_blocks_offer_only_what_they_throttle(page: Bench, axis: Bench) -> None:
+    tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "blocks": 2}
+    room = page({"mine": fleet({"a": tier})}, axis(1), {}, {"mine.a.on": np.array([1.0])}).campus.headrooms["mine"]
+    assert (room.up[0].number, room.down[0].number) == pytest.approx((0.0, 0.0))
+
+
+def test_machines_stop_at_the_lower_of_the_plants_and_their_own_limit() -> None:
+    tier = MiningTier(model="Antminer S19k Pro", power_mw=1.0)
+    assert tier.plant(Cooling(pue_base=1.0)).shutdown_c == 45.0
+    assert tier.plant(Cooling(pue_base=1.0, shutdown_c=40.0)).shutdown_c == 40.0
+    assert tier.plant("immersion") == cooling_table()["immersion"]
