@@ -17,7 +17,7 @@ from microgrid.assets.poi import Poi
 from microgrid.assets.programs.ancillary_services import AncillaryServices, reserve_products
 from microgrid.assets.programs.coincident_peak import CoincidentPeak
 from microgrid.assets.programs.interruptible import Interruptible
-from microgrid.assets.programs.peak_rule import PeakRule, capped_shares, peak_groups, peak_rules
+from microgrid.assets.programs.peak_rule import PeakRule, capped_shares, peak_groups, peak_rules, peak_weights
 from microgrid.assets.programs.peak_signal import day_ahead_calls, peak_probability, perfect_foresight
 from microgrid.assets.programs.sales import sales_table
 from microgrid.assets.programs.spinning_reserve import SpinningReserve
@@ -337,6 +337,24 @@ def test_perfect_foresight_marks_one_peak_a_month() -> None:
         "2025-07-01 04:00:00+00:00",
         "2025-08-01 04:00:00+00:00",
     ]
+
+
+def test_five_peaks_fall_on_five_weekdays(axis: Bench) -> None:
+    rule, horizon = peak_rules()["pjm_5cp"], axis(122 * 24, start="2025-06-01T05:00Z")
+    assert (rule.distinct_days, rule.days) == (True, "weekday")
+    load = pd.Series(np.arange(122.0 * 24.0) % 31.0, index=horizon.times)
+    load.iloc[48:53] += 500.0  # five hours of Tuesday, after a Sunday that is higher still
+    load.iloc[5] += 900.0
+    peaks = perfect_foresight(load, horizon.zone, rule=rule)
+    days = horizon.local[peaks.to_numpy() > 0].normalize()
+    assert len(days) == len(set(days)) == 5
+    assert all(day.dayofweek < 5 for day in days)
+    (group,) = peak_groups(rule, horizon)
+    assert group.coverage == pytest.approx(1.0)
+    signal = np.where(load > 400.0, 100.0, 0.1)
+    weights = pd.Series(peak_weights(group, rule, signal, 0.0)).groupby(list(group.days)).sum()
+    assert weights.sum() == pytest.approx(5.0)
+    assert weights.max() == pytest.approx(1.0)  # the hot hours of one day are one peak together
 
 
 # -- interruptible -----------------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ class Interruptible(Program):
 
         @block.revenue(horizon.months)
         def interruptible_credit(month: int) -> Linear:
-            r"""1000 c \mu_m \sum_t \Delta_t \sum_i r_{i,t} / \sum_t \Delta_t with \mu the part of the month in the window"""
+            r"""1000 c \mu_m \sum_t \Delta_t \sum_i r_{i,t} / \sum_t \Delta_t , \mu of the month in the window"""
             rate = 1000.0 * self.credit_usd_per_kw_month * share[month]
             if not open_h[month]:
                 return rate * subscribed[month]

@@ -16,6 +16,7 @@ from pydantic import Field
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, quantity
 
+SATURDAY = 5
 GUMBEL_SCALE = float(np.sqrt(6.0) / np.pi)
 """Scale of a Gumbel distribution per standard deviation."""
 
@@ -31,6 +32,9 @@ class PeakRule(Declared):
         (), description="local hours in which a blend expects peaks; all when empty"
     )
 
+    days: Literal["all", "weekday"] = Field("all", description="days that count: all, or Monday to Friday only")
+    distinct_days: bool = Field(default=False, description="peaks of a group fall on different local days")
+
     @property
     def peaks_per_year(self) -> int:
         """Peaks measured in a year."""
@@ -41,14 +45,15 @@ class PeakRule(Declared):
 class PeakGroup:
     """Intervals among which the peaks of one month or season fall.
 
-    `intervals` lists, for each metering interval, its steps in the horizon; `coverage` is the part of the month or
-    season that the horizon covers.
+    `intervals` lists, for each metering interval, its steps in the horizon, `days` its local day as a number;
+    `coverage` is the part of the month or season that the horizon covers.
     """
 
     label: str
     intervals: tuple[tuple[int, ...], ...]
     candidates: tuple[bool, ...]
     coverage: float
+    days: tuple[int, ...] = ()
 
 
 def peak_groups(rule: PeakRule, horizon: Horizon) -> list[PeakGroup]:
@@ -56,7 +61,8 @@ def peak_groups(rule: PeakRule, horizon: Horizon) -> list[PeakGroup]:
     local = horizon.local
     naive = pd.DatetimeIndex(local.tz_localize(None))
     labels = naive.strftime("%Y-%m" if rule.per == "month" else "%Y")
-    counts = np.isin(naive.month, rule.months)
+    season = np.isin(naive.month, rule.months)
+    counts = season & (naive.dayofweek < SATURDAY) if rule.days == "weekday" else season
     found = []
     for label in dict.fromkeys(labels[counts]):
         steps = np.flatnonzero((labels == label) & counts)
@@ -64,8 +70,10 @@ def peak_groups(rule: PeakRule, horizon: Horizon) -> list[PeakGroup]:
         hours = [int(naive.hour[steps_of[0]]) for steps_of in intervals]
         candidates = tuple(not rule.candidate_hours or hour in rule.candidate_hours for hour in hours)
         whole = sum(pd.Period(f"{label[:4]}-{month:02d}", "M").days_in_month for month in _months(rule, label)) * 24.0
-        coverage = min(1.0, len(steps) * horizon.step_min / 60.0 / whole)
-        found.append(PeakGroup(str(label), intervals, candidates, coverage))
+        covered = int(((labels == label) & season).sum())
+        coverage = min(1.0, covered * horizon.step_min / 60.0 / whole)
+        days = tuple(naive[steps_of[0]].toordinal() for steps_of in intervals)
+        found.append(PeakGroup(str(label), intervals, candidates, coverage, days))
     return found
 
 
@@ -95,8 +103,10 @@ def peak_weights(group: PeakGroup, rule: PeakRule, signal: Sequence[float], blen
     raw = np.array([np.mean([signal[t] for t in steps]) for steps in group.intervals])
     even = np.array(group.candidates, dtype=float)
     even = even if even.any() else np.ones_like(even)
-    told = capped_shares(raw, expected) if raw.sum() > 0 else capped_shares(even, expected)
-    return list((1.0 - blend) * told + blend * capped_shares(even, expected))
+    days = np.asarray(group.days) if rule.distinct_days else None
+    spread = daily_shares(even, expected, days)
+    told = daily_shares(raw, expected, days) if raw.sum() > 0 else spread
+    return list((1.0 - blend) * told + blend * spread)
 
 
 def forecast_signal(group: PeakGroup, forecast_mw: Sequence[float], error_mw: float) -> dict[int, float]:
@@ -127,6 +137,19 @@ def capped_shares(likelihood: np.ndarray, expected: float) -> np.ndarray:
     return shares
 
 
+def daily_shares(likelihood: np.ndarray, expected: float, days: np.ndarray | None) -> np.ndarray:
+    """Scale likelihoods to sum to `expected`, with at most one in an entry and, where `days` are given, in a day.
+
+    A day is as likely as its entries together; what it gets is shared among them in proportion.
+    """
+    if days is None:
+        return capped_shares(likelihood, expected)
+    place = np.unique(days, return_inverse=True)[1]
+    by_day = np.bincount(place, weights=likelihood)
+    scale = np.divide(capped_shares(by_day, expected), by_day, out=np.zeros_like(by_day), where=by_day > 0)
+    return likelihood * scale[place]
+
+
 @cache
 def peak_rules() -> dict[str, PeakRule]:
     """Shipped rules by name, from `data/coincident_peaks.toml` (sources and date stand there)."""
@@ -139,6 +162,7 @@ __all__ = [
     "PeakGroup",
     "PeakRule",
     "capped_shares",
+    "daily_shares",
     "forecast_signal",
     "peak_groups",
     "peak_rules",

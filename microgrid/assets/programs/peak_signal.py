@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from microgrid.assets.programs.peak_rule import GUMBEL_SCALE, capped_shares
+from microgrid.assets.programs.peak_rule import GUMBEL_SCALE, SATURDAY, PeakRule, capped_shares
 
 
 def peak_probability(forecast_mw: pd.Series, error_mw: float, peaks: int = 1) -> pd.Series:
@@ -62,13 +62,37 @@ def _daily_highest(power_mw: pd.Series, zone: str) -> pd.Series:
     return pd.Series(power_mw.to_numpy(dtype=float), index=local.normalize()).groupby(level=0).max()
 
 
-def perfect_foresight(load_mw: pd.Series, zone: str, months: Iterable[int] = (6, 7, 8, 9)) -> pd.Series:
-    """One at the highest load of each local month, zero elsewhere: a bound on any signal, never a forecast."""
+def perfect_foresight(
+    load_mw: pd.Series, zone: str, months: Iterable[int] = (6, 7, 8, 9), rule: PeakRule | None = None
+) -> pd.Series:
+    """One at the peaks as they fell, zero elsewhere: a bound on any signal, never a forecast.
+
+    Peaks are the highest load of each local month, or those of a `rule` (then `months` is not read): as many as it
+    measures in each month or season, on its days, and on different days where it says so.
+    """
+    if rule is not None:
+        return _peaks_of(rule, load_mw, zone)
     local = pd.DatetimeIndex(load_mw.index).tz_convert(zone)
     wanted = np.isin(local.month, list(months))
     label = local.strftime("%Y-%m")
     peaks = load_mw[wanted].groupby(label[wanted]).idxmax()
     return pd.Series(load_mw.index.isin(peaks.to_numpy()).astype(float), index=load_mw.index, name="outcome")
+
+
+def _peaks_of(rule: PeakRule, load_mw: pd.Series, zone: str) -> pd.Series:
+    local = pd.DatetimeIndex(load_mw.index).tz_convert(zone)
+    wanted = np.isin(local.month, rule.months)
+    if rule.days == "weekday":
+        wanted &= local.dayofweek < SATURDAY
+    label = local.strftime("%Y-%m" if rule.per == "month" else "%Y")
+    loads = load_mw[wanted]
+    found: list[pd.Timestamp] = []
+    for _, group in loads.groupby(label[wanted]):
+        if rule.distinct_days:
+            day = pd.DatetimeIndex(group.index).tz_convert(zone).tz_localize(None).normalize()
+            group = group.loc[group.groupby(day).idxmax()]  # noqa: PLW2901 - only the highest of each day is left
+        found.extend(group.nlargest(rule.peaks).index)
+    return pd.Series(load_mw.index.isin(found).astype(float), index=load_mw.index, name="outcome")
 
 
 __all__ = ["day_ahead_calls", "peak_probability", "perfect_foresight"]
