@@ -63,7 +63,7 @@ def test_a_record_bills_as_it_reads() -> None:
         ({"demandratchetpercentage": [0.5] * 12}, "look-back"),
         ({"lookbackpercent": 0.8, "lookbackrange": 11}, "history"),
         ({"lookbackpercent": 80, "lookbackrange": 11}, "80 is read as 0.8"),
-        ({"energyratestructure": [[{"rate": 0.1, "max": 9, "sell": 0.05}, {"rate": 0.2, "sell": 0.02}]]}, "beyond"),
+        ({"energyratestructure": [[{"rate": 0.1, "max": 9, "sell": 0.05}, {"rate": 0.2, "sell": 0.02}]] * 2}, "beyond"),
         ({"voltageminimum": 12000, "voltagemaximum": 69000}, "12,000 to 69,000 V"),
         ({"servicetype": "Delivery"}, "generation"),
         ({"approved": False}, "approved"),
