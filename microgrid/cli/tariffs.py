@@ -15,6 +15,7 @@ from microgrid.cli.statements import import_options, reading_options
 if TYPE_CHECKING:
     from microgrid.tariffs.bill import Bill
     from microgrid.tariffs.model import SeriesRef, Tariff
+    from microgrid.tariffs.partial import Partial
     from microgrid.tariffs.reading import History
 
 TARIFF = click.argument("tariff")
@@ -37,6 +38,11 @@ PICTURE = click.option("--picture", type=click.Path(path_type=Path), help="Draw 
     "--history",
     type=click.Choice(["first_year", "steady_state"]),
     help="Ratchets without past peaks: there were none, or the load repeats itself.",
+)
+@click.option(
+    "--partial",
+    type=click.Choice(["bill", "prorate", "drop"]),
+    help="Cycles covered in part: bill in full, prorate monthly charges, or drop. Asked for below half a cycle.",
 )
 @click.option("--allow-other-year", is_flag=True, help="Accept prices that were not in force at the time.")
 @SECONDARY
@@ -94,7 +100,10 @@ def _billed(name: str, load: Path, stated: Mapping[str, Any]) -> tuple[Bill, tup
     history: History | None = stated["history"]
     if stated["past"]:
         history = {key: _numbers(key, value) for key, value in _pairs("--past", stated["past"])}
-    return make_bill(found, metered.data, history=history, allow_other_year=stated["allow_other_year"]), metered.notes
+    partial: Partial = stated["partial"] or "ask"
+    other_year: bool = stated["allow_other_year"]
+    made = make_bill(found, metered.data, history=history, allow_other_year=other_year, partial=partial)
+    return made, metered.notes
 
 
 READING = ("zone", "stamp", "unit", "time", "time_format", "clock", "fill", "longest_gap_h", "start", "step_min")

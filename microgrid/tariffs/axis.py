@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
@@ -64,11 +64,17 @@ class Cycles:
     covered_days: np.ndarray
     of: np.ndarray
     starts: np.ndarray
+    prorated: bool = False
 
     @property
     def count(self) -> int:
         """Number of cycles."""
         return len(self.labels)
+
+    @property
+    def share(self) -> np.ndarray:
+        """Part of a monthly amount that each cycle is charged, shape (cycles,): the covered part where prorated."""
+        return np.minimum(self.covered_days / self.days, 1.0) if self.prorated else np.ones(self.count)
 
     @property
     def partial(self) -> list[str]:
@@ -104,6 +110,10 @@ class Axis:
     cycles: Cycles
     month_of: np.ndarray
     periods: Mapping[str, Periods]
+
+    def prorate(self) -> Axis:
+        """Return the axis with monthly amounts charged by the covered part of each cycle."""
+        return replace(self, cycles=replace(self.cycles, prorated=True))
 
     @property
     def count(self) -> int:

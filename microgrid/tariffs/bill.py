@@ -18,6 +18,7 @@ from microgrid.tariffs.determinants.past import Missing
 from microgrid.tariffs.effective import period_notes, period_problems
 from microgrid.tariffs.ledger import Ledger, cents
 from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.partial import Partial, settle_partial
 from microgrid.tariffs.reading import History, MeterData, Reading
 
 NONBYPASSABLE, ROUNDING = "nonbypassable", "rounding"
@@ -77,17 +78,20 @@ def bill(
     history: History | None = None,
     allow_other_year: bool = False,
     axis: Axis | None = None,
+    partial: Partial = "bill",
 ) -> Bill:
     """Bill a load; exact in double precision, and to the cent where the tariff rounds.
 
     `history` (past peaks, `first_year` or `steady_state`) overrides the tariff's own. A cycle that the load covers only
-    in part is billed in full on what was measured, and a note says so; nothing is prorated. `axis` may be passed to
+    in part is settled as `partial` says (see `Partial`), by default in full with a note. `axis` may be passed to
     bill many loads on the same intervals. Raises InvalidInput for missing data, missing history, a gap in a calendar,
     or a load outside the tariff's dates (unless `allow_other_year`).
     """
     if not allow_other_year and (problems := period_problems(tariff, load.times)):
         raise InvalidInput(problems)
-    reading = read_meter(tariff, load.checked(), history=history, axis=axis)
+    load = load.checked()
+    load, axis = settle_partial(tariff, load, axis or tariff.axis(load.times, load.step_min), partial)
+    reading = read_meter(tariff, load, history=history, axis=axis)
     if reading.missing:
         raise InvalidInput([missing_history(Missing(ref, cycles)) for ref, cycles in reading.missing.items()])
     ledger = Ledger(reading.axis.cycles.labels, cents=tariff.billing.rounding == "cent_per_line")
@@ -214,10 +218,9 @@ def _notes(tariff: Tariff, reading: Reading) -> list[str]:
     notes = period_notes(tariff, reading.load.times)
     axis = reading.axis
     if partial := axis.cycles.partial:
-        notes.append(
-            f"cycle {', '.join(partial)} is covered only in part: demand, fixed and minimum charges are billed in full "
-            "on what was measured, nothing is prorated"
-        )
+        how = "by the part covered" if axis.cycles.prorated else "in full on what was measured, nothing is prorated"
+        listed = ", ".join(partial)
+        notes.append(f"cycle {listed} is covered only in part: demand, fixed and minimum charges are billed {how}")
     if reading.load.times.tz is None and tariff.timezone != "naive":
         notes.append(f"stamps carry no offset: taken as the local clock of {tariff.timezone}, without DST")
     windows = [window for node in tariff.nodes().values() if (window := getattr(node, "window_min", None))]

@@ -64,6 +64,10 @@ class TariffOptions(Declared):
         "understates the cost, and the residual against the bill shows by how much",
     )
     allow_other_year: bool = Field(default=False, description="accept prices that were not in force in the case's year")
+    partial: Literal["bill", "prorate"] = Field(
+        "bill",
+        description="whether a cycle that the horizon covers in part pays monthly amounts in full, or by that part",
+    )
     allow_tariff_programs: bool = Field(
         default=False,
         description="pay the tariff's own `ancillary` and `capacity_credit` programs, though they do not see what "
@@ -109,7 +113,8 @@ class TariffPart(TariffOptions):
 
     The POI named `poi` publishes ``import_mw`` and ``export_mw`` (and, where the tariff asks, ``gross_load_mw``,
     ``gross_generation_mw``, ``reactive_mvar``). A cycle that the horizon covers only in part is billed in full on its
-    peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's demand charge.
+    peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's demand charge, or, with
+    `partial: prorate`, a week's part of it.
     """
 
     kind: Literal["tariff"] = "tariff"
@@ -153,6 +158,7 @@ class TariffPart(TariffOptions):
         horizon = block.horizon
         times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
         axis = self.tariff.axis(times, horizon.step_min)
+        axis = axis.prorate() if self.partial == "prorate" else axis
         history = self.starts_from(horizon)
         power = self._power(block)
         series = self._series(block)

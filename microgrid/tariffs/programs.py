@@ -118,7 +118,7 @@ class Program(Declared):
         """Money for each kW by cycle (credits), shape (cycles,)."""
         count = axis.cycles.count
         if self.kind == "capacity_credit":
-            return np.full(count, self.price if self.unit == "$/kW-month" else self.price / 12.0)
+            return axis.cycles.share * (self.price if self.unit == "$/kW-month" else self.price / 12.0)
         if self.kind == "ancillary":
             return np.bincount(axis.cycles.of, self._in_window(axis), count) * axis.hours * self.price / KILO
         marked = np.zeros(axis.count) if events is None else self._event(axis, events)

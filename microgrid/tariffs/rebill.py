@@ -76,7 +76,13 @@ def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
     load = meter_of(part, horizon, import_mw, export_mw, series)
     load = _with_reactive(part, load, reactive_mvar)
     load = _with_gross(load, gross_load_mw, gross_generation_mw)
-    made = bill(part.priced, load, history=part.starts_from(horizon), allow_other_year=part.allow_other_year)
+    made = bill(
+        part.priced,
+        load,
+        history=part.starts_from(horizon),
+        allow_other_year=part.allow_other_year,
+        partial=part.partial,
+    )
     own = {key: float(np.sum(values)) for key, values in costs.items() if key.startswith(f"{name}.")}
     coming = sum(value for key, value in own.items() if NEXT_YEAR in key)
     return Rebill(

@@ -71,7 +71,7 @@ DEMAND = 600.0
 
 
 def test_bill_prints_the_hand_computed_amounts(run: Run, tariff: Path, load: Path) -> None:
-    code, out, _ = run("bill", tariff, load, "--column", "load_kw")
+    code, out, _ = run("bill", "--partial", "bill", tariff, load, "--column", "load_kw")
     assert code == 0
     rows = {
         line.split()[0]: line.split()[1] for line in out.splitlines() if line.startswith(("energy", "demand", "total"))
@@ -82,7 +82,7 @@ def test_bill_prints_the_hand_computed_amounts(run: Run, tariff: Path, load: Pat
 
 
 def test_bill_as_json_holds_every_amount_and_determinant(run: Run, tariff: Path, load: Path) -> None:
-    code, out, _ = run("bill", tariff, load, "--column", "load_kw", "--json")
+    code, out, _ = run("bill", "--partial", "bill", tariff, load, "--column", "load_kw", "--json")
     record = json.loads(out)
     assert code == 0
     assert record["by_charge"] == pytest.approx({"energy": ENERGY, "demand": DEMAND})
@@ -93,7 +93,9 @@ def test_bill_as_json_holds_every_amount_and_determinant(run: Run, tariff: Path,
 
 def test_bill_writes_lines_and_a_picture(run: Run, tariff: Path, load: Path, tmp_path: Path) -> None:
     lines, picture = tmp_path / "lines.csv", tmp_path / "bill.png"
-    code, out, _ = run("bill", tariff, load, "--column", "load_kw", "--csv", lines, "--picture", picture)
+    code, out, _ = run(
+        "bill", "--partial", "bill", tariff, load, "--column", "load_kw", "--csv", lines, "--picture", picture
+    )
     table = pd.read_csv(lines)
     assert code == 0
     assert table["amount"].sum() == pytest.approx(ENERGY + DEMAND)
@@ -103,7 +105,7 @@ def test_bill_writes_lines_and_a_picture(run: Run, tariff: Path, load: Path, tmp
 
 
 def test_lines_go_to_the_screen_alone(run: Run, tariff: Path, load: Path) -> None:
-    code, out, _ = run("bill", tariff, load, "--column", "load_kw", "--csv", "-")
+    code, out, _ = run("bill", "--partial", "bill", tariff, load, "--column", "load_kw", "--csv", "-")
     assert code == 0
     assert out.startswith("cycle,charge,")
 
@@ -114,13 +116,34 @@ def test_generation_and_export_are_two_ways_to_state_the_same_meter(
     table = pd.read_csv(load)
     table["import_kw"], table["export_kw"] = table["load_kw"] - table["made_kw"], 0.0
     table.to_csv(tmp_path / "both.csv", index=False)
-    _, behind, _ = run("bill", tariff, load, "--column", "load_kw", "--generation-column", "made_kw", "--json")
+    _, behind, _ = run(
+        "bill", "--partial", "bill", tariff, load, "--column", "load_kw", "--generation-column", "made_kw", "--json"
+    )
     _, metered, _ = run(
-        "bill", tariff, tmp_path / "both.csv", "--column", "import_kw", "--export-column", "export_kw", "--json"
+        "bill",
+        "--partial",
+        "bill",
+        tariff,
+        tmp_path / "both.csv",
+        "--column",
+        "import_kw",
+        "--export-column",
+        "export_kw",
+        "--json",
     )
     assert json.loads(behind)["by_charge"] == pytest.approx(json.loads(metered)["by_charge"])
     code, _, err = run(
-        "bill", tariff, load, "--column", "load_kw", "--generation-column", "made_kw", "--export-column", "made_kw"
+        "bill",
+        "--partial",
+        "bill",
+        tariff,
+        load,
+        "--column",
+        "load_kw",
+        "--generation-column",
+        "made_kw",
+        "--export-column",
+        "made_kw",
     )
     assert (code, "name the one that the file holds" in err) == (2, True)
 
@@ -148,11 +171,11 @@ def test_stamps_without_offset_are_on_the_tariffs_clock(tmp_path: Path) -> None:
 def test_what_the_file_does_not_say_is_asked_for(run: Run, tariff: Path, tmp_path: Path) -> None:
     path = tmp_path / "bare.csv"
     path.write_text("time,load\n2025-07-01T00:00Z,1\n2025-07-01T01:00Z,2\n", encoding="utf-8")
-    code, _, err = run("bill", tariff, path)
+    code, _, err = run("bill", "--partial", "bill", tariff, path)
     assert (code, "--stamp beginning or --stamp ending" in err) == (2, True)
-    code, _, err = run("bill", tariff, path, "--stamp", "beginning")
+    code, _, err = run("bill", "--partial", "bill", tariff, path, "--stamp", "beginning")
     assert (code, "does not tell its unit" in err) == (2, True)
-    code, out, _ = run("bill", tariff, path, "--stamp", "ending", "--unit", "MW", "--json")
+    code, out, _ = run("bill", "--partial", "bill", tariff, path, "--stamp", "ending", "--unit", "MW", "--json")
     assert (code, json.loads(out)["determinants"]["pk"]) == (0, [2000.0])
 
 
@@ -178,7 +201,7 @@ def test_series_contract_and_history_are_stated_by_the_user(run: Run, load: Path
     path.write_text(INDEXED, encoding="utf-8")
     table = pd.read_csv(load)[["interval_start"]].rename(columns={"interval_start": "time"})
     table.assign(price=50.0).to_csv(tmp_path / "rt.csv", index=False)
-    given = ("bill", path, load, "--column", "load_kw", "--json")
+    given = ("bill", "--partial", "bill", path, load, "--column", "load_kw", "--json")
     code, _, err = run(*given, "--history", "first_year")
     assert (code, "--series rt=FILE:COLUMN" in err) == (2, True)
     series = ("--series", f"rt={tmp_path / 'rt.csv'}:price")
@@ -210,13 +233,13 @@ def test_mistakes_in_statements_end_with_code_2(  # one mistake each
         tmp_path / "rt.csv", index=False
     )
     series = () if option == "--series" else ("--series", f"rt={tmp_path / 'rt.csv'}:price")
-    code, _, err = run("bill", path, load, "--column", "load_kw", *series, option, value)
+    code, _, err = run("bill", "--partial", "bill", path, load, "--column", "load_kw", *series, option, value)
     assert code == 2
     assert told in " ".join(err.replace("│", " ").split())
 
 
 def test_doubtful_shipped_prices_need_the_users_word(run: Run, load: Path) -> None:
-    given = ("bill", "oncor-transmission-2026", load, "--column", "load_kw", "--allow-other-year")
+    given = ("bill", "--partial", "bill", "oncor-transmission-2026", load, "--column", "load_kw", "--allow-other-year")
     code, _, err = run(*given)
     assert (code, "--allow-secondary" in err) == (2, True)
     code, out, _ = run(*given, "--allow-secondary", "--json")
@@ -269,7 +292,17 @@ def test_urdb_goes_out_and_comes_back_with_its_losses_named(run: Run, load: Path
     assert "URDB holds no holidays" in err
     assert YAML(typ="safe").load(back.read_text())["timezone"] == "America/Chicago"
     code, out, _ = run(
-        "bill", back, load, "--column", "load_kw", "--history", "first_year", "--allow-other-year", "--json"
+        "bill",
+        "--partial",
+        "bill",
+        back,
+        load,
+        "--column",
+        "load_kw",
+        "--history",
+        "first_year",
+        "--allow-other-year",
+        "--json",
     )
     assert code == 0
     assert json.loads(out)["total"] > 0
@@ -283,8 +316,18 @@ def test_a_file_that_is_no_urdb_record_is_refused(run: Run, load: Path) -> None:
 def test_columns_of_unlike_length_cannot_be_billed_together(tmp_path: Path) -> None:
     path = tmp_path / "blank.csv"
     path.write_text(
-        "time_utc,load_kw,made_kw\n2025-07-01T00:00Z,1,\n2025-07-01T01:00Z,2,1\n2025-07-01T02:00Z,2,1\n",
+        "begin_time_utc,load_kw,made_kw\n2025-07-01T00:00Z,1,\n2025-07-01T01:00Z,2,1\n2025-07-01T02:00Z,2,1\n",
         encoding="utf-8",
     )
     with pytest.raises(InvalidInput, match="do not cover the same intervals"):
         read_metered_load(path, parse_tariff(TARIFF), MeterStatement(column="load_kw", generation_column="made_kw"))
+
+
+def test_a_sliver_of_a_cycle_asks_how_to_be_billed(run: Run, tariff: Path, load: Path) -> None:
+    code, _, err = run("bill", tariff, load, "--column", "load_kw")
+    assert code != 0
+    assert "--partial bill" in err
+    code, _, err = run("bill", tariff, load, "--column", "load_kw", "--partial", "drop")
+    assert code != 0
+    assert "leaves nothing" in err
+    assert run("bill", tariff, load, "--column", "load_kw", "--partial", "prorate")[0] == 0

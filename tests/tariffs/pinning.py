@@ -62,5 +62,11 @@ def residual(tariff: Tariff, load: MeterData, *, history: Any = None, **options:
     """Optimiser's cost and bill of the same load."""
     block = page_of(tariff, load, history=history, **options)
     cost, _ = block.program.solve()
-    made: Bill = bill(tariff, load, history=history, allow_other_year=options.get("allow_other_year", False))
+    made: Bill = bill(
+        tariff,
+        load,
+        history=history,
+        allow_other_year=options.get("allow_other_year", False),
+        partial=options.get("partial", "bill"),
+    )
     return cost, made.total

@@ -75,7 +75,7 @@ class MinimumBill(Charge):
         floor = np.full(reading.axis.cycles.count, (self.amount or 0.0) + self.plus)
         for ref, price in (self.per or {}).items():
             floor = floor + price * reading.determinants[ref]
-        return floor
+        return np.asarray(floor * reading.axis.cycles.share)
 
     def formulate(self, page: Page) -> None:
         """Write ``a_c >= floor_c - sum of charges``; an LP, since the greater of two sums is convex."""
@@ -83,8 +83,9 @@ class MinimumBill(Charge):
             refuse_negative(page, self.id, self.of)
         topped = page.variable("top_up", self.id, "USD", "top-up to the minimum bill")
         season = self.in_season(page.axis.cycles)
+        share: list[float] = page.axis.cycles.share.tolist()
         for ref, price in (self.per or {}).items():
-            page.pulls(self.id, ref, np.full(page.cycles.size, min(price, 0.0)))
+            page.pulls(self.id, ref, np.full(page.cycles.size, min(price, 0.0)) * page.axis.cycles.share)
 
         @page.block.constraint(page.cycles, of=self.id)
         def minimum(c: int) -> Relation | None:
@@ -93,7 +94,7 @@ class MinimumBill(Charge):
                 return None
             floor = (self.amount or 0.0) + self.plus
             per = total(KILO * price * page.determinants[ref][c] for ref, price in (self.per or {}).items())
-            return topped[c] >= floor + per - total(page.amounts[ref][c] for ref in self.of)
+            return topped[c] >= share[c] * (floor + per) - total(page.amounts[ref][c] for ref in self.of)
 
         @page.block.cost(page.cycles, of=self.id)
         def minimum_bill(c: int) -> Linear:

@@ -20,7 +20,7 @@ from microgrid.tariffs.reading import Reading
 class DemandCharge(Charge):
     """Price for each unit of a determinant, each cycle; `months` are those in which the cycle begins.
 
-    A cycle that the load covers only in part is billed in full on what was measured: nothing is prorated. `norm_days`
+    A cycle that the load covers only in part is billed in full on what was measured, unless prorated. `norm_days`
     scales the price to the days of the cycle where the tariff itself does.
     """
 
@@ -59,7 +59,7 @@ class DemandCharge(Charge):
 
     def _scale(self, cycles: Cycles) -> np.ndarray:
         days = cycles.days / self.norm_days if self.norm_days else 1.0
-        return np.asarray(self.in_season(cycles) * days)
+        return np.asarray(self.in_season(cycles) * days * cycles.share)
 
     def _tier_sets(self, cycles: Cycles) -> list[tuple[tuple[Tier, ...], np.ndarray]]:
         """Each set of tiers with the cycles (0 or 1) that it holds in."""

@@ -18,8 +18,8 @@ from microgrid.tariffs.reading import Reading
 class Fixed(Charge):
     """Customer, metering or reservation charge.
 
-    A cycle that is covered in part is charged in full. `norm_days` scales the amount to the days of the cycle; a yearly
-    amount is charged in twelfths.
+    A cycle that is covered in part is charged in full, unless prorated. `norm_days` scales the amount to the days of
+    the cycle; a yearly amount is charged in twelfths.
     """
 
     kind: Literal["fixed"]
@@ -36,7 +36,7 @@ class Fixed(Charge):
     def _units(self, cycles: Cycles) -> np.ndarray:
         each = {"month": np.ones(cycles.count), "day": cycles.days, "year": np.full(cycles.count, 1.0 / 12.0)}[self.per]
         scale = cycles.days / self.norm_days if self.norm_days else 1.0
-        return np.asarray(each * scale * self.in_season(cycles))
+        return np.asarray(each * scale * self.in_season(cycles) * cycles.share)
 
     def formulate(self, page: Page) -> None:
         """Write the same amounts as constants."""
