@@ -4,8 +4,7 @@ Voltages give one row each, with a margin of 0.001 pu. A current gives a polygon
 phase, on the worse end: Re(exp(-j(phi + d)) I(x)) <= I_max for d = 0, ±0.4, ±0.8, ±1.2 rad. The faces touch the circle
 |I| = I_max; between two of them a corner reaches 2 % beyond it, and the next round mends what is left. Losses give a
 tangent, which a convex function never falls below: tangents are accumulated. Rows for elements near their limit are
-written too, and the upper voltage row wherever the dispatch decides reactive power; without them the optimum jumps from
-one broken limit to the next.
+written too; without them the optimum jumps from one broken limit to the next.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Decision:
     """One injection the dispatch decides: `injection_mw` (steps of the profiles,) of `part` at `bus`.
 
     `row` is its bus row, -1 where the bus is dead. Of each MW decided, `share` enters here, with `q_per_mw` Mvar per MW
-    that enters (injection positive). `decides_q` marks buses whose upper voltage row is always written.
+    that enters (injection positive): the dispatch decides no reactive power of its own.
     """
 
     part: str
@@ -44,7 +43,6 @@ class Decision:
     injection_mw: np.ndarray
     share: float = 1.0
     q_per_mw: float = 0.0
-    decides_q: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def build_cuts(
     `limits` are the normal ones for the intact network and the emergency ones after outages.
     """
     chosen = options or CutOptions()
-    low, high = _voltage_pairs(snapshot, decisions, limits, chosen)
+    low, high = _voltage_pairs(snapshot, limits, chosen)
     branch, column = _current_pairs(snapshot, limits, chosen)
     due = np.unique(np.concatenate([low[1], high[1], column]))
     if not len(due):
@@ -159,18 +157,16 @@ def build_loss_cuts(
 
 
 def _voltage_pairs(
-    snapshot: Snapshot, decisions: tuple[Decision, ...], limits: RowLimits, options: CutOptions
+    snapshot: Snapshot, limits: RowLimits, options: CutOptions
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """(bus row, column) pairs due for a lower and an upper row; held and fixed voltages cannot be moved by a row."""
     grid, vm_pu = snapshot.system.model.grid, np.abs(snapshot.voltage)
     free = ~snapshot.dead
     free[grid.reference] = False
     free[grid.controlled] &= ~snapshot.points.holds
-    own = np.zeros(grid.buses, bool)
-    own[[decision.row for decision in decisions if decision.decides_q and decision.row >= 0]] = True
     low = free & (vm_pu < limits.low_pu[:, None] + options.near_voltage_pu)
-    near_high = (vm_pu > limits.high_pu[:, None] - options.near_voltage_pu) | own[:, None]
-    return np.nonzero(low), np.nonzero(free & near_high & np.isfinite(limits.high_pu)[:, None])
+    high = free & (vm_pu > limits.high_pu[:, None] - options.near_voltage_pu)
+    return np.nonzero(low), np.nonzero(high)
 
 
 def _current_pairs(snapshot: Snapshot, limits: RowLimits, options: CutOptions) -> tuple[np.ndarray, np.ndarray]:

@@ -250,24 +250,6 @@ def test_losses_beyond_the_meter_are_left_out(ring_network: Any) -> None:
     assert beyond.min() > 0.0
 
 
-def test_buses_whose_reactive_power_is_decided_always_get_an_upper_row(ring_network: Any) -> None:
-    net = site(ring_network)
-    mine_mw = np.full((len(MINES), 1), 1.0)
-    system = regulated(net)
-    intact = intact_network(system, profiles_of(net, mine_mw), np.array([0]))
-    limits = RowLimits.of(system.model.grid, normal_limits(net, system.model.grid))
-    plain = decisions_of(net, system, mine_mw)
-    deciding = tuple(replace(decision, decides_q=True) for decision in plain)
-    without = [
-        cut.element for cut in build_cuts(intact_snapshot(intact), plain, limits) if cut.quantity == "voltage high"
-    ]
-    within = [
-        cut.element for cut in build_cuts(intact_snapshot(intact), deciding, limits) if cut.quantity == "voltage high"
-    ]
-    assert {"bus b3", "bus b6"} <= set(within)
-    assert not {"bus b3", "bus b6"} & set(without)
-
-
 def test_a_decision_at_a_dead_bus_has_no_coefficient(ring_network: Any) -> None:
     net = site(ring_network)
     mine_mw = np.full((len(MINES), 1), 9.0)
