@@ -20,9 +20,14 @@ from microgrid.dispatch.compile import Program, RowGroup
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.errors import Conflict, Infeasible
 from microgrid.formulation.connection import NetworkCut
+from microgrid.formulation.evaluate import Declaration
 from microgrid.formulation.horizon import Horizon
 
 TOLERANCE_MW = 1e-4
+TIMED = ("time", "edge")
+UNDECIDED = "no decision enters it there, and the fixed supply and demand are not equal"
+IIS_FROM_LP = 2 | 4  # by an elastic relaxation, made irreducible; HiGHS sees single rows alone by default
+IIS_SECONDS = 20.0
 NAMED = 8  # conflicts told; more than these hide the cause
 
 
@@ -80,32 +85,36 @@ def _shortage(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequenc
     steps = np.concatenate(
         [np.asarray(group.positions) for group in program.rows if group.name.startswith(f"{CAMPUS}.balance")]
     )
-    conflicts = []
-    for sign, text in ((1.0, "power is short"), (-1.0, "surplus power has nowhere to go")):
-        amount = sign * slacks.miss
-        hit = amount > TOLERANCE_MW
-        if hit.any():
-            worst = int(np.argmax(amount))
-            hours = float(sum(horizon.hours[step] for step in steps[hit]))
-            energy = float(sum(amount[place] * horizon.hours[steps[place]] for place in np.flatnonzero(hit)))
-            conflicts.append(
-                Conflict(
-                    text, float(amount[worst]), hours, horizon.label(int(steps[worst])), f"{energy:,.1f} MWh in all"
-                )
-            )
+    fixed = np.diff(program.matrix.indptr)[slacks.rows] == 0
+    conflicts = _misses(horizon, steps, np.where(fixed, 0.0, slacks.miss))
+    if fixed.any():
+        conflicts.append(_over_time("the power balance", steps[fixed].tolist(), horizon, UNDECIDED))
     head = conflicts[0]
     message = f"{head.limit}: {head.shortfall_mw:,.3f} MW at the worst step ({head.worst}), in {head.hours:,.2f} h"
+    if not head.shortfall_mw:
+        message = f"{head.limit} does not close from {head.worst}, in {head.hours:,.2f} h: {head.detail}"
     worst_step = int(steps[np.argmax(np.abs(slacks.miss))])
     day = [step for step in range(horizon.count) if horizon.local[step].date() == horizon.local[worst_step].date()]
     subset = irreducible_subset(program, [worst_step]) or irreducible_subset(program, day)
     if subset:
         message += f"; these contradict each other there: {', '.join(subset)}"
-    return Infeasible(
-        message,
-        [*conflicts, *_network_limits(program, horizon, slacks, cuts), *_priced_limits(program, horizon, slacks)][
-            :NAMED
-        ],
-    )
+    limits = [*_network_limits(program, horizon, slacks, cuts), *_priced_limits(program, horizon, slacks)]
+    return Infeasible(message, [*conflicts, *limits][:NAMED])
+
+
+def _misses(horizon: Horizon, steps: np.ndarray, miss: np.ndarray) -> list[Conflict]:
+    """Shortage and surplus, each with its worst step, hours and energy."""
+    conflicts = []
+    for sign, text in ((1.0, "power is short"), (-1.0, "surplus power has nowhere to go")):
+        amount = sign * miss
+        hit = np.flatnonzero(amount > TOLERANCE_MW)
+        if hit.size:
+            worst = int(np.argmax(amount))
+            hours = np.asarray(horizon.hours)[steps[hit]]
+            energy = f"{float(amount[hit] @ hours):,.1f} MWh in all"
+            place = horizon.label(int(steps[worst]))
+            conflicts.append(Conflict(text, float(amount[worst]), float(hours.sum()), place, energy))
+    return conflicts
 
 
 def _network_limits(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]) -> list[Conflict]:
@@ -115,7 +124,7 @@ def _network_limits(program: Program, horizon: Horizon, slacks: _Slacks, cuts: S
         if rows.name != f"{CAMPUS}.network_cut":
             continue
         for place in np.flatnonzero(np.abs(slacks.row_price[rows.span]) > 1e-6).tolist():
-            cut = cuts[place]
+            cut = cuts[rows.positions[place]]
             if cut.quantity != "loss":
                 hit.setdefault((cut.element, cut.quantity, cut.outage), set()).add(cut.step)
     found = []
@@ -139,31 +148,58 @@ def _priced_limits(program: Program, horizon: Horizon, slacks: _Slacks) -> list[
             hit = np.flatnonzero(sign * price > 1e-6)
             bounds = limits[group.span]
             if hit.size and not (word == "lower" and np.allclose(bounds[hit], 0.0)):
-                found.append(_limit(group.declaration.name, word, bounds[hit], group.declaration.unit, hit, horizon))
+                found.append(_limit(group.declaration, word, bounds[hit], hit, horizon))
     for rows in program.rows:
         if rows.name.startswith(f"{CAMPUS}."):
             continue
         hit = np.flatnonzero(np.abs(slacks.row_price[rows.span]) > 1e-6)
         if hit.size and np.ptp(program.row_upper[rows.span]) + abs(program.row_upper[rows.span]).max() > 0:
-            found.append(_rule(rows, hit, horizon))
+            found.append(_rule(program, rows, hit, horizon))
     return sorted(found, key=lambda conflict: -conflict.hours)
 
 
-def _limit(name: str, word: str, bounds: np.ndarray, unit: str, hit: np.ndarray, horizon: Horizon) -> Conflict:
+def _limit(declaration: Declaration, word: str, bounds: np.ndarray, hit: np.ndarray, horizon: Horizon) -> Conflict:
     span = f"{bounds.min():,.3g}" if np.ptp(bounds) < 1e-9 else f"{bounds.min():,.3g} … {bounds.max():,.3g}"
-    inside = [int(place) for place in hit if place < horizon.count]
-    hours = float(sum(horizon.hours[place] for place in inside))
-    worst = horizon.label(inside[0]) if inside else ""
-    return Conflict(f"{name} {word} limit {span} {unit}", 0.0, hours, worst, "would have to give way")
+    limit, told = f"{declaration.name} {word} limit {span} {declaration.unit}", "would have to give way"
+    if declaration.index.name in TIMED:
+        return _over_time(limit, hit.tolist(), horizon, told)
+    labels = [declaration.index.labels[place] for place in hit.tolist()] if declaration.index.labels else []
+    return Conflict(limit, 0.0, 0.0, "", f"{told} ({_listed(labels)})" if labels else told)
 
 
-def _rule(rows: RowGroup, hit: np.ndarray, horizon: Horizon) -> Conflict:
-    steps = [int(rows.positions[place]) for place in hit]
-    inside = [step for step in steps if step < horizon.count]
-    timed = len(rows.positions) > 1
-    hours = float(sum(horizon.hours[step] for step in inside)) if timed else 0.0
-    worst = horizon.label(inside[0]) if inside and timed else ""
-    return Conflict(f"rule {rows.name}", 0.0, hours, worst, rows.equation)
+def _rule(program: Program, rows: RowGroup, hit: np.ndarray, horizon: Horizon) -> Conflict:
+    if _of_steps(program, rows):
+        return _over_time(f"rule {rows.name}", [int(rows.positions[place]) for place in hit], horizon, rows.equation)
+    return Conflict(f"rule {rows.name}", 0.0, 0.0, "", f"{hit.size} of {len(rows.positions)} rows: {rows.equation}")
+
+
+def _over_time(limit: str, positions: Sequence[int], horizon: Horizon, detail: str) -> Conflict:
+    """A limit of steps or edges; the last edge ends the window and has no hours of its own."""
+    inside = [step for step in positions if step < horizon.count]
+    hours = float(sum(horizon.hours[step] for step in inside))
+    return Conflict(limit, 0.0, hours, horizon.label(inside[0]) if inside else "", detail)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
+
+
+def _of_steps(program: Program, rows: RowGroup) -> bool:
+    """True when the rule's positions are steps or edges: every row holds a variable of its own step or edge.
+
+    A row of a day, a month or a contract holds those of other steps, whatever its number.
+    """
+    if len(rows.positions) < 2:
+        return False
+    step_of = np.full(program.matrix.shape[1], -1)
+    for group in program.columns:
+        if group.declaration.index.name in TIMED:
+            step_of[group.span] = np.arange(group.declaration.index.size)
+    starts = program.matrix.indptr
+    for row, position in zip(range(rows.span.start, rows.span.stop), rows.positions, strict=True):
+        if position not in step_of[program.matrix.indices[starts[row] : starts[row + 1]]]:
+            return False
+    return True
 
 
 def _conflicting_rules(program: Program, horizon: Horizon, slacks: _Slacks, cuts: Sequence[NetworkCut]) -> Infeasible:
@@ -176,9 +212,9 @@ def _conflicting_rules(program: Program, horizon: Horizon, slacks: _Slacks, cuts
         if not hit.size:
             continue
         if rows.name == f"{CAMPUS}.network_cut":
-            conflicts += _broken_elements(horizon, cuts, amounts, hit)
+            conflicts += _broken_elements(horizon, [cuts[place] for place in rows.positions], amounts, hit)
         else:
-            conflicts.append(replace(_rule(rows, hit, horizon), shortfall_mw=float(amounts.max())))
+            conflicts.append(replace(_rule(program, rows, hit, horizon), shortfall_mw=float(amounts.max())))
     conflicts.sort(key=lambda conflict: -conflict.shortfall_mw)
     names = ", ".join(f"{conflict.limit} ({conflict.shortfall_mw:,.3f} MW)" for conflict in conflicts[:3])
     message = f"these limits contradict each other, whatever the dispatch: {names}"
@@ -188,7 +224,10 @@ def _conflicting_rules(program: Program, horizon: Horizon, slacks: _Slacks, cuts
 def _broken_elements(
     horizon: Horizon, cuts: Sequence[NetworkCut], amounts: np.ndarray, hit: np.ndarray
 ) -> list[Conflict]:
-    """Elements that no dispatch can keep, with the MW that would have to leave where they matter most."""
+    """Elements that no dispatch can keep, with the MW that would have to leave where they matter most.
+
+    `cuts` are those of the rows, in their order.
+    """
     found: dict[tuple[str, str, str], list[tuple[float, float, int]]] = {}
     for place in hit.tolist():
         cut = cuts[place]
@@ -213,11 +252,13 @@ def irreducible_subset(program: Program, steps: Sequence[int]) -> list[str]:
     lower, upper = program.lower.copy(), program.upper.copy()
     row_lower, row_upper = program.row_lower.copy(), program.row_upper.copy()
     for group in program.columns:
-        if group.declaration.index.name == "time":
+        if group.declaration.index.name in TIMED:
             other = ~np.isin(np.arange(group.declaration.index.size), steps)
             lower[group.span] = np.where(other, -np.inf, lower[group.span])
             upper[group.span] = np.where(other, np.inf, upper[group.span])
     for rows in program.rows:
+        if not _of_steps(program, rows):
+            continue  # the free columns of other steps leave its rows without a say, but where it binds these
         other = ~np.isin(rows.positions, steps)
         row_lower[rows.span] = np.where(other, -np.inf, row_lower[rows.span])
         row_upper[rows.span] = np.where(other, np.inf, row_upper[rows.span])
@@ -229,7 +270,7 @@ def irreducible_subset(program: Program, steps: Sequence[int]) -> list[str]:
         row_upper=row_upper,
         integer=np.zeros_like(program.integer),
     )
-    solver = Highs(alone, options={"presolve": "off"})
+    solver = Highs(alone, options={"presolve": "off", "iis_strategy": IIS_FROM_LP, "iis_time_limit": IIS_SECONDS})
     if solver.run().status is not Status.INFEASIBLE:
         return []
     _, iis = solver.solver.getIis()
