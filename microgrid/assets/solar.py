@@ -27,7 +27,12 @@ class Solar(Asset):
     kind: Literal["solar"] = "solar"
     power_mw: float = quantity("MW", "AC rating of the inverters", symbol=r"\bar p", gt=0)
     capacity_factor: Profile | None = quantity(
-        "1", "available output per rated output; absent when `array` computes it", symbol="a_t", default=None, ge=0
+        "1",
+        "available output per rated output, 0 to 1 (not percent); absent when `array` computes it",
+        symbol="a_t",
+        default=None,
+        ge=0,
+        le=1,
     )
     array: SolarArray | None = Field(None, description="plant and weather file from which pvlib computes the output")
     operating_cost_usd_per_mwh: float = quantity("$/MWh", "operating cost of energy", symbol="c", default=0.0)

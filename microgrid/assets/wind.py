@@ -27,7 +27,12 @@ class Wind(Asset):
     kind: Literal["wind"] = "wind"
     power_mw: float = quantity("MW", "rating of the turbines together", symbol=r"\bar p", gt=0)
     capacity_factor: Profile | None = quantity(
-        "1", "available output per rated output; absent when `turbines` computes it", symbol="a_t", default=None, ge=0
+        "1",
+        "available output per rated output, 0 to 1 (not percent); absent when `turbines` computes it",
+        symbol="a_t",
+        default=None,
+        ge=0,
+        le=1,
     )
     turbines: WindTurbines | None = Field(
         None, description="turbines and weather file from which the output is computed"

@@ -9,11 +9,12 @@ from microgrid.formulation.block import Block, Headroom
 def inject_available(block: Block, operating_cost_usd_per_mwh: float) -> None:
     """Write the output of a curtailable plant, ``0 <= p_t <= rated * a_t``.
 
-    The part's fields `power_mw` (rating) and `capacity_factor` (what is on offer per rating) are read.
+    The part's fields `power_mw` (rating) and `capacity_factor` (what is on offer per rating) are read. A factor that
+    weather puts above 1 offers the rating.
     """
     steps, hours = block.horizon.steps, block.horizon.hours
     rated = block.capacity("power_mw")
-    available = [rated * factor for factor in block.profile("capacity_factor")]
+    available = [rated * min(factor, 1.0) for factor in block.profile("capacity_factor")]  # no inverter gives more
     power = block.variable("power_mw", steps, "MW", "output", upper=available)
 
     if operating_cost_usd_per_mwh:

@@ -56,6 +56,21 @@ def test_facility_load_is_always_served(bench: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Solar, Wind])
+def test_a_factor_in_percent_is_refused(kind: Any) -> None:
+    with pytest.raises(ValueError, match="less than or equal to 1"):
+        kind(bus="P", power_mw=40.0, capacity_factor=30)
+    assert kind(bus="P", power_mw=40.0, capacity_factor=1.0).capacity_factor == 1.0
+
+
+@pytest.mark.parametrize("kind", [Solar, Wind])
+def test_output_never_exceeds_the_rating(bench: Callable[..., Any], kind: Any) -> None:
+    # an array computed from weather may come out a little above its rating: 40 MW at 30 $/MWh, not 44
+    plant = kind(bus="P", power_mw=40.0, capacity_factor=0.0)
+    made = bench({"plant": plant}, [30], export_limit_mw=100.0, series={"plant.capacity_factor": [1.1]})
+    assert made.cost() == pytest.approx(-1200)
+
+
+@pytest.mark.parametrize("kind", [Solar, Wind])
 def test_exactly_one_source_of_output(kind: Any) -> None:
     with pytest.raises(ValueError, match="either capacity_factor or"):
         kind(bus="P", power_mw=40.0)
