@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from microgrid.assets.asset import Asset
 from microgrid.assets.concave_curve import Segment, segments
-from microgrid.assets.room import Room
+from microgrid.assets.room import Room, room_below
 from microgrid.assets.training_job import TrainingJob, Window
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
@@ -103,8 +103,25 @@ class AiTraining(Asset):
         block.report("facility_power_mw", lambda t: facility[t], "MW", "power of the room with cooling")
         if self.swing_share:
             block.report("swing_mw", lambda t: self.swing_share * facility[t], "MW", "sub-second power swing")
-        up, down = _gather(block, runs, "room_down_mw"), _gather(block, runs, "room_up_mw")
-        block.headroom(Headroom(up=[ratio[t] * up[t] for t in steps], down=[ratio[t] * down[t] for t in steps]))
+        self._offer(block, runs, ratio, it_power)
+
+    def _offer(self, block: Block, runs: Mapping[str, Run], ratio: Sequence[float], it_power: Sequence[Linear]) -> None:
+        """Offer what jobs can give up that may be left unfinished or late, and what they can take up in the room."""
+        steps, limit = block.horizon.steps, self.room.it_limit_mw
+        giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
+        up, down = _gather(block, giving, "room_down_mw"), _gather(block, runs, "room_up_mw")
+        if sum(job.power_mw for job in self.jobs.values()) > limit:
+            down = room_below(block, down, [limit - it_power[t] for t in steps])
+        ramps = [job.ramp_mw_per_min for job in self.jobs.values() if job.ramp_mw_per_min is not None]
+        # All that is sold may come from the slowest job, so its ramp bounds the room.
+        slowest = min(ramps, default=float("inf")) * min(ratio)
+        block.headroom(
+            Headroom(
+                up=[ratio[t] * up[t] for t in steps],
+                down=[ratio[t] * down[t] for t in steps],
+                ramp_mw_per_min=slowest,
+            )
+        )
 
     def _limit_room(self, block: Block, it_power: Sequence[Linear]) -> None:
         limit = self.room.it_limit_mw

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from microgrid.assets.room import room_below
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Horizon, Index
@@ -36,8 +38,8 @@ class Use(Declared):
 class SharedCapacity(Declared):
     r"""A pool that several uses draw on; how much each is allotted in each month is a decision.
 
-    Each use is an asset that publishes ``facility_power_mw``; it may draw no more than its allotment. Converting
-    mining halls to AI is an allotment that rises month by month, takes feeder, cooling and space from the pool, and
+    Each use is an asset that publishes ``facility_power_mw``; it may draw no more than its allotment, also when
+    called. Converting mining halls to AI is an allotment that rises month by month, takes feeder, cooling and space from the pool, and
     pays for its fitting out.
     """
 
@@ -141,6 +143,11 @@ def _bound_power(block: Block, name: str, amount: Sequence[Linear]) -> None:
     def within_allotment(t: int) -> Relation:
         r"""p_{i,t} \le a_{i,m(t)}"""
         return power[t] <= amount[month_of[t]]
+
+    offered = block.campus.headrooms.get(name)
+    if offered is not None and offered.down is not None:
+        free = [amount[month_of[t]] - power[t] for t in block.horizon.steps]
+        block.campus.headrooms[name] = replace(offered, down=room_below(block, offered.down, free, of=name))
 
 
 def _years_ahead(block: Block) -> list[float]:

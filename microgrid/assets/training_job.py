@@ -140,6 +140,11 @@ class TrainingJob(Declared):
         return self.power_mw if self.synchronous else 0.0
 
     @property
+    def may_yield(self) -> bool:
+        """True when a call is affordable: its work may stay unfinished, or be made up after the deadline."""
+        return self.unfinished_usd_per_mwh is not None or self.grace_h > 0
+
+    @property
     def work_owed_mwh(self) -> float:
         """Work of one window in MWh at full power."""
         if self.work_mwh is not None:

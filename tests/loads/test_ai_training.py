@@ -10,8 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from microgrid.assets.ai_training import AiTraining
+from microgrid.assets.programs.ancillary_services import AncillaryServices
 from microgrid.assets.room import Room, Supply
 from microgrid.assets.training_job import TrainingJob, checkpoint_interval_h, power_cap_curves
+from microgrid.formulation.algebra import number
 
 Bench = Callable[..., Any]
 
@@ -176,8 +178,29 @@ def test_jobs_share_the_redundant_supply(campus: Bench) -> None:
     assert outcome["train.it_power_mw"] == pytest.approx([15.0, 5.0])
 
 
+def test_a_job_that_must_finish_in_time_gives_nothing_up(page: Bench, axis: Bench) -> None:
+    outcome = page({"train": hall(work_mwh=1.0)}, axis(1), {}, {"train.job.segment0_mw": np.array([3.0])})
+    room = outcome.campus.headrooms["train"]
+    assert (number(room.up[0]), number(room.down[0])) == pytest.approx((0.0, 7.0))
+    quick = hall(work_mwh=1.0, unfinished_usd_per_mwh=9.0, ramp_mw_per_min=0.2)
+    outcome = page({"train": quick}, axis(1), {}, {"train.job.segment0_mw": np.array([3.0])})
+    assert outcome.campus.headrooms["train"].ramp_mw_per_min == pytest.approx(0.2)
+
+
+def test_a_call_to_draw_more_stays_within_the_redundant_supply(campus: Bench) -> None:
+    job = {"power_mw": 10.0, "work_mwh": 5.0}
+    supply = {"modules": 3, "module_mw": 6.0, "redundancy": "N+1"}
+    train = AiTraining(bus="H", room={**PLAIN, "supply": supply}, jobs={"a": job, "b": job})
+    product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
+    services = {"down": {"product": product, "price_usd_per_mwh": 1.0}}
+    market = AncillaryServices(poi="poi", services=services, import_right_mw=100.0)
+    outcome = campus({"train": train, "as": market}, [50.0])
+    assert outcome["as.down.train.sold_mw"] == pytest.approx([2.0])  # 12 MW of supply carry 10 already
+
+
 def test_headroom_is_what_running_jobs_can_give_up(page: Bench, axis: Bench) -> None:
-    train = AiTraining(bus="H", room={"pue": 1.1}, jobs={"a": {"power_mw": 10.0, "min_power_mw": 4.0, "work_mwh": 1.0}})
+    job = {"power_mw": 10.0, "min_power_mw": 4.0, "work_mwh": 1.0, "unfinished_usd_per_mwh": 1.0}
+    train = AiTraining(bus="H", room={"pue": 1.1}, jobs={"a": job})
     outcome = page({"train": train}, axis(1), {}, {"train.a.segment0_mw": np.array([3.0])})
     room = outcome.campus.headrooms["train"]
     assert room.up[0].number == pytest.approx(3.3)

@@ -13,6 +13,7 @@ from microgrid.assets.ai_training import AiTraining
 from microgrid.assets.backup_engines import BackupEngines
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.facility_load import FacilityLoad
+from microgrid.assets.programs.ancillary_services import AncillaryServices
 from microgrid.assets.shared_capacity import SharedCapacity, mix_table
 from microgrid.assets.ups import Ups
 from microgrid.errors import InvalidInput
@@ -174,3 +175,16 @@ def test_the_mix_is_told_with_revenue_per_megawatt_and_year(campus: Bench, axis:
 def test_a_pool_cannot_start_overfull() -> None:
     with pytest.raises(ValidationError, match="sum to 60"):
         SharedCapacity(feeder_mw=50.0, uses={"a": {"initial_mw": 60.0}})
+
+
+def test_a_call_to_draw_more_stays_within_the_allotment(campus: Bench) -> None:
+    mine = BitcoinMining(
+        bus="M", hashprice_usd_per_ph_day=48.0, pool_fee=0.0, cooling={"pue_base": 1.0},
+        tiers={"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0}},
+    )  # fmt: skip
+    pool = SharedCapacity(feeder_mw=6.0, uses={"mine": {"initial_mw": 6.0, "reversible": True}})
+    product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
+    services = {"down": {"product": product, "price_usd_per_mwh": 1.0}}
+    market = AncillaryServices(poi="poi", services=services, import_right_mw=100.0)
+    outcome = campus({"mine": mine, "pool": pool, "as": market}, [150.0])  # off, with 6 of 10 MW allotted
+    assert outcome["as.down.mine.sold_mw"] == pytest.approx([6.0])
