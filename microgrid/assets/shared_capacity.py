@@ -39,8 +39,8 @@ class SharedCapacity(Declared):
     r"""A pool that several uses draw on; how much each is allotted in each month is a decision.
 
     Each use is an asset that publishes ``facility_power_mw``; it may draw no more than its allotment, also when
-    called. Converting mining halls to AI is an allotment that rises month by month, takes feeder, cooling and space from the pool, and
-    pays for its fitting out.
+    called. Converting mining halls to AI is an allotment that rises month by month, takes feeder, cooling and
+    space from the pool, and pays for its fitting out.
     """
 
     example: ClassVar[Mapping[str, object]] = {
