@@ -23,6 +23,7 @@ from microgrid.assets.catalogue import asic_model
 from microgrid.assets.hashprice import revenue_usd_per_mwh
 from microgrid.assets.poi import Poi
 from microgrid.assets.programs.coincident_peak import CoincidentPeak
+from microgrid.assets.programs.peak_rule import SATURDAY
 from microgrid.assets.programs.peak_signal import day_ahead_calls, perfect_foresight
 from microgrid.assets.programs.wholesale_energy import WholesaleEnergy
 from microgrid.dispatch.build import build
@@ -189,7 +190,8 @@ def revenue_figures() -> list[Figure]:
 def peak_value_usd_per_mwh(rule: str, rate_usd_per_kw_year: float, hours_per_group: int) -> float:
     """Largest margin at which load is still worth dropping, when a group's peaks lie among `hours_per_group` hours.
 
-    Read from the program's own page: 1 MW imported in the called hours of one group, all equally likely.
+    Read from the program's own page: 1 MW imported in the called hours of one group, all equally likely. Where peaks
+    fall on different days, the hours called are the afternoons in which they are expected, on days that count.
     """
     program = CoincidentPeak(poi="poi", rule=rule, rate_usd_per_kw_year=rate_usd_per_kw_year, blend=0.0)
     whole_season = program.terms().per == "season"
@@ -197,7 +199,10 @@ def peak_value_usd_per_mwh(rule: str, rate_usd_per_kw_year: float, hours_per_gro
     start = "2025-06-01" if whole_season else "2025-07-01"
     horizon = Horizon(pd.Timestamp(start, tz=ZONE).tz_convert("UTC"), 60, 24 * days, ZONE)
     called = np.zeros(horizon.count)
-    called[:hours_per_group] = 1.0
+    likely = np.ones(horizon.count, dtype=bool)
+    if program.terms().distinct_days:
+        likely = np.isin(horizon.local.hour, program.terms().candidate_hours) & (horizon.local.dayofweek < SATURDAY)
+    called[np.flatnonzero(likely)[:hours_per_group]] = 1.0
     parts = {"poi": Poi(bus="POI", import_limit_mw=1.0), "peak": program}
     paid = -income_usd(parts, horizon, {"peak.signal": called}, {"poi.import_mw": called})
     return paid / hours_per_group

@@ -109,7 +109,8 @@ class AiTraining(Asset):
         """Offer what jobs can give up that may be left unfinished or late, and what they can take up in the room."""
         steps, limit = block.horizon.steps, self.room.it_limit_mw
         giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
-        up, down = _gather(block, giving, "room_down_mw"), _gather(block, runs, "room_up_mw")
+        up = _gather(block, giving, "room_down_mw")
+        down: Sequence[Linear] = _gather(block, runs, "room_up_mw")
         if sum(job.power_mw for job in self.jobs.values()) > limit:
             down = room_below(block, down, [limit - it_power[t] for t in steps])
         ramps = [job.ramp_mw_per_min for job in self.jobs.values() if job.ramp_mw_per_min is not None]

@@ -147,7 +147,7 @@ def daily_shares(likelihood: np.ndarray, expected: float, days: np.ndarray | Non
     place = np.unique(days, return_inverse=True)[1]
     by_day = np.bincount(place, weights=likelihood)
     scale = np.divide(capped_shares(by_day, expected), by_day, out=np.zeros_like(by_day), where=by_day > 0)
-    return likelihood * scale[place]
+    return np.asarray(likelihood * scale[place])
 
 
 @cache
@@ -159,6 +159,7 @@ def peak_rules() -> dict[str, PeakRule]:
 
 __all__ = [
     "GUMBEL_SCALE",
+    "SATURDAY",
     "PeakGroup",
     "PeakRule",
     "capped_shares",
