@@ -13,9 +13,9 @@ from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.dispatch import highs
 from microgrid.dispatch.highs import Highs, Status, check_version
-from microgrid.dispatch.solve import good_enough, relative_gap
 from microgrid.dispatch.infeasible import irreducible_subset
 from microgrid.dispatch.run import SolveSettings, dispatch
+from microgrid.dispatch.solve import good_enough, relative_gap
 from microgrid.errors import Infeasible, InvalidInput, MicrogridError, SolverLimit
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared
