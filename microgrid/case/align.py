@@ -131,8 +131,9 @@ def _out_of_limits(
             if hit.size:
                 text = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}[word]
                 step = int(hit[0])
+                unit = "" if reference.unit in {"", "1"} else f" {reference.unit}"
                 yield source.problem(
-                    location, f"every value must be {text} {bound:g} {reference.unit}; {hit.size} are not",
+                    location, f"every value must be {text} {bound:g}{unit}; {hit.size} are not",
                     f"first at {horizon.label(step)}", f"{values[step]:g}",
                 )  # fmt: skip
 
