@@ -72,6 +72,7 @@ class Highs:
             self.solver = highspy.Highs()
         self.set({"output_flag": False, "threads": 1, **(options or {})})
         self.mixed = bool(program.integer.any()) and not relax
+        self._cost, self._offset = program.cost, program.offset
         if self.solver.passModel(_highs_lp(program)) == highspy.HighsStatus.kError:
             raise MicrogridError("HiGHS refused the compiled program")
         if self.mixed:
@@ -105,7 +106,8 @@ class Highs:
         solved = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         solution = self.solver.getSolution()
         point = np.array(solution.col_value) if solved else None
-        objective = float(info.objective_function_value) if solved else float("inf")
+        # Stopped at a target, HiGHS 1.16 states the objective of one point and returns another: take that of the point.
+        objective = float(self._cost @ point + self._offset) if point is not None else float("inf")
         if self.mixed:
             return Outcome(status, point, objective, float(info.mip_dual_bound))
         bound = objective if status is Status.OPTIMAL else float("-inf")

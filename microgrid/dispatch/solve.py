@@ -21,6 +21,7 @@ from microgrid.dispatch.highs import Highs, Outcome, Status
 from microgrid.dispatch.repair import fractional, repair
 from microgrid.errors import MicrogridError, SolverLimit
 
+CENT_FRACTION_USD = 1e-6
 NEIGHBOURHOOD_SHARE = 0.4  # of the time limit, so that branch and bound keeps the larger part
 
 
@@ -94,7 +95,10 @@ class _Search:
     @property
     def done(self) -> bool:
         """True when the best point is within the asked gap."""
-        return self.best is not None and relative_gap(self.best.objective, self.bound) <= self.gap
+        if self.best is None:
+            return False
+        close = self.best.objective - self.bound <= CENT_FRACTION_USD  # below this the solver's own arithmetic decides
+        return close or relative_gap(self.best.objective, self.bound) <= self.gap
 
     @property
     def seconds_left(self) -> float:

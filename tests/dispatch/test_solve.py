@@ -189,3 +189,10 @@ def test_the_target_of_branch_and_bound_keeps_the_gap(bound: float, gap: float) 
     assert target >= bound
     assert relative_gap(target, bound) <= gap
     assert relative_gap(target, bound) >= 0.7 * gap or abs(bound) <= 1.0
+
+
+def test_the_objective_is_that_of_the_point_returned(bench: Callable[..., Any]) -> None:
+    # HiGHS 1.16 may call a run optimal and return the MIP start beside another point's objective
+    found = unlike_units(bench, 24).solve(gap=1e-3).solution
+    program = found.program
+    assert found.objective == pytest.approx(float(program.cost @ found.point + program.offset), abs=1e-6)
