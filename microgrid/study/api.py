@@ -8,17 +8,14 @@ import xarray as xr
 
 from microgrid.case.model import Case
 from microgrid.dispatch.run import SolveSettings
-from microgrid.dispatch.run import dispatch as run_dispatch
 from microgrid.results.dataset import INJECTION
 from microgrid.study.network_check import NetworkCheck, check_network
-from microgrid.study.solve import SolvedCase, save, solve_case
+from microgrid.study.solve import SolvedCase, dispatch_case, save, solve_case
 
 
 def dispatch(case: Case, settings: SolveSettings | None = None) -> xr.Dataset:
     """Least-cost dispatch of a case, audited; see `microgrid.results.dataset` for names and units."""
-    options = case.header.solve
-    wanted = settings or SolveSettings(options.gap, options.time_limit_s)
-    return run_dispatch(case.parts, case.horizon, case.inputs, settings=wanted).dataset
+    return dispatch_case(case, settings).dataset
 
 
 def check(case: Case, dispatched: xr.Dataset) -> NetworkCheck:

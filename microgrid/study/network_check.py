@@ -26,6 +26,8 @@ from microgrid.powerflow.extract import extract
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.reference import Comparison, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
+from microgrid.powerflow.settle import Regulated, regulate
+from microgrid.powerflow.solve import Model
 from microgrid.powerflow.violations import Violation, find_violations
 
 KCL_TOLERANCE_PU = 1e-7
@@ -51,6 +53,11 @@ class NetworkCheck:
     profiles: Profiles
     controls: Controls
     grid: Grid
+
+    @cached_property
+    def system(self) -> Regulated:
+        """The attached network with its controls resolved, ready to be linearised or to lose an element."""
+        return regulate(self.attached, Model(self.grid), self.controls)
 
     @cached_property
     def _metered(self) -> tuple[tuple[int, str], ...]:

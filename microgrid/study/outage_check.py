@@ -20,8 +20,6 @@ from microgrid.powerflow.outage_cases import Outage, double_outage, resolve_outa
 from microgrid.powerflow.outage_columns import solve_outages
 from microgrid.powerflow.outages import OutageStatus, intact_network, run_outages
 from microgrid.powerflow.screening import Screening
-from microgrid.powerflow.settle import regulate
-from microgrid.powerflow.solve import Model
 from microgrid.study.network_check import NetworkCheck
 
 BLOCK = 512
@@ -112,7 +110,6 @@ def check_outages(
 
 def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decision, ...]) -> list[NetworkCut]:
     """Rows for every outage-step that breaks an emergency limit or comes near one."""
-    system = regulate(check.attached, Model(check.grid), check.controls)
     cases = resolve_outages(check.grid, found.outages)
     limits = RowLimits.of(check.grid, emergency_limits(check.attached, check.grid))
     due = found.broken | _near(found.result)
@@ -120,7 +117,7 @@ def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decisi
     cuts: list[NetworkCut] = []
     for begin in range(0, len(steps), BLOCK):
         chosen = steps[begin : begin + BLOCK]
-        intact = intact_network(system, check.profiles, chosen)
+        intact = intact_network(check.system, check.profiles, chosen)
         case, column = np.nonzero(due[:, chosen])
         columns = solve_outages(intact, cases, (case, column), limits, Actions())
         cuts += build_cuts(outage_snapshot(intact, cases, columns, chosen), decisions, limits, CutOptions())

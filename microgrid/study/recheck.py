@@ -7,10 +7,10 @@ from pathlib import Path
 
 from microgrid.case.load import load_case
 from microgrid.case.model import Case
-from microgrid.dispatch.run import SolveSettings, dispatch
 from microgrid.errors import InvalidInput, Problem
 from microgrid.results.files import MANIFEST, NETWORK, open_results
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.solve import dispatch_case
 from microgrid.study.verify import stored_audit, stored_case, stored_network
 
 
@@ -36,11 +36,7 @@ def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], 
         case = load_case(target, overrides)
         if not case.header.network:
             raise InvalidInput(_no_network(target))
-        options = case.header.solve
-        settings = SolveSettings(options.gap, options.time_limit_s)
-        injections = dict(
-            dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress).injections
-        )
+        injections = dict(dispatch_case(case, progress=progress).injections)
         net = None
     progress("AC power flow of every step")
     return case, check_network(case, injections, net)

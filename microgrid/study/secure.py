@@ -25,8 +25,6 @@ from microgrid.powerflow.cuts import CutOptions, Decision, build_cuts, build_los
 from microgrid.powerflow.judge import RowLimits
 from microgrid.powerflow.limits import normal_limits
 from microgrid.powerflow.outages import intact_network
-from microgrid.powerflow.settle import regulate
-from microgrid.powerflow.solve import Model
 from microgrid.study.network_check import NetworkCheck, at_buses, certified, check_network
 from microgrid.study.outage_check import OutageCheck, check_outages, outage_rows
 
@@ -169,13 +167,12 @@ def loss_miss(case: Case, found: Dispatch, check: NetworkCheck) -> np.ndarray:
 
 def _intact_rows(check: NetworkCheck, decisions: tuple[Decision, ...], steps: np.ndarray) -> list[NetworkCut]:
     """Rows of the intact network at the chosen steps: limits broken or near, and a tangent of the losses."""
-    system = regulate(check.attached, Model(check.grid), check.controls)
     limits = RowLimits.of(check.grid, normal_limits(check.attached, check.grid))
     options = CutOptions(outside=check.poi_lines)
     cuts: list[NetworkCut] = []
     for begin in range(0, len(steps), BLOCK):
         chosen = steps[begin : begin + BLOCK]
-        snapshot = intact_snapshot(intact_network(system, check.profiles, chosen), chosen)
+        snapshot = intact_snapshot(intact_network(check.system, check.profiles, chosen), chosen)
         cuts += build_cuts(snapshot, decisions, limits, options)
         cuts += build_loss_cuts(snapshot, decisions, options)
     return cuts

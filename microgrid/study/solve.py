@@ -48,6 +48,17 @@ class SolvedCase:
         return self.check is not None and bool(self.check.violations)
 
 
+def settings_of(case: Case) -> SolveSettings:
+    """How far the case itself asks to be solved."""
+    return SolveSettings(case.header.solve.gap, case.header.solve.time_limit_s)
+
+
+def dispatch_case(case: Case, settings: SolveSettings | None = None, progress: Progress = lambda _: None) -> Dispatch:
+    """Audited dispatch of a case by itself, without network; `settings` are the case's own when None."""
+    wanted = settings or settings_of(case)
+    return dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
+
+
 def solve_case(
     case: Case,
     *,
@@ -63,17 +74,14 @@ def solve_case(
         Infeasible, SolverLimit, AuditFailed: see `microgrid.dispatch.run.dispatch`.
         InvalidInput: a secure dispatch is asked of a case without a network.
     """
-    options = case.header.solve
-    wanted = settings or SolveSettings(options.gap, options.time_limit_s)
-    asked = secure or options.secure
+    asked = secure or case.header.solve.secure
     if asked == "none":
-        found = dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
-        return finish(case, found, progress)
+        return finish(case, dispatch_case(case, settings, progress), progress)
     if not case.header.network:
         raise InvalidInput(
             Problem("a secure dispatch needs a network", "name one under network:", "solve.secure", asked)
         )
-    secured = solve_secure(case, wanted, asked, progress)
+    secured = solve_secure(case, settings or settings_of(case), asked, progress)
     return finish(case, secured.dispatch, progress, secured)
 
 
@@ -173,4 +181,4 @@ def _facts(solved: SolvedCase) -> dict[str, Any]:
     }
 
 
-__all__ = ["SolvedCase", "finish", "save", "solve_case"]
+__all__ = ["SolvedCase", "dispatch_case", "finish", "save", "settings_of", "solve_case"]
