@@ -128,11 +128,11 @@ def income_usd(
 ) -> float:
     """Income less cost of a given dispatch, recomputed from the parts' own pages."""
     shared = Campus()
-    total = 0.0
+    reading = Reading()
     for name, part in parts.items():
-        reading = ValueBlock(name, part, horizon, inputs, shared).read(values, Reading())
-        total -= sum(float(amounts.sum()) for amounts in reading.costs.values())
-    return total
+        ValueBlock(name, part, horizon, inputs, shared).read(values, reading)
+    shared.close()
+    return -sum(float(amounts.sum()) for amounts in reading.costs.values())
 
 
 # %% Figures 1 to 4: price response of an efficient and an old machine in two years

@@ -70,7 +70,9 @@ def sample_reading(found: type[Declared]) -> Reading:
     for name, other in company_of(found).items():
         ValueBlock(name, other, SAMPLE, {}, campus).read({}, Reading())
     inputs = {f"it.{'.'.join(reference.path)}": np.ones(SAMPLE.count) for reference in references(part)}
-    return ValueBlock("it", part, SAMPLE, inputs, campus).read({}, Reading())
+    reading = ValueBlock("it", part, SAMPLE, inputs, campus).read({}, Reading())
+    campus.close()
+    return reading
 
 
 def _fields(found: type[BaseModel]) -> str:

@@ -17,7 +17,8 @@ CAMPUS = "campus"
 def formulate_balance(
     block: Block, parts: Mapping[str, Declared], groups: Mapping[str, str], cuts: Sequence[NetworkCut]
 ) -> None:
-    """Write the power balance of every bus group, and the network's cuts when there are any."""
+    """Close the pages of the parts, then write the power balance of every bus group, and the network's cuts if any."""
+    block.campus.close()
     steps = block.horizon.steps
     loss = _losses(block, cuts) if cuts else None
     by_group = group_injections(block.campus, parts, groups)

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, Series
@@ -45,20 +46,29 @@ class Signal:
 class Campus:
     """What the parts of one model share: signals by name, injections and reserve headroom by part.
 
-    `injections` holds, per part and bus, one linear term a step in MW, positive into the bus.
+    `injections` holds, per part and bus, one linear term a step in MW, positive into the bus. `closing` holds what is
+    written once all parts have written (see `Block.after_all`).
     """
 
     signals: dict[str, Signal] = field(default_factory=dict)
     injections: dict[tuple[str, str], Sequence[Linear]] = field(default_factory=dict)
     headrooms: dict[str, Headroom] = field(default_factory=dict)
+    closing: list[Callable[[], None]] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Write what waited for all parts, in the order of the parts; once."""
+        waiting, self.closing = self.closing, []
+        for write in waiting:
+            write()
 
 
 @dataclass(frozen=True)
 class Claim:
-    """MW already sold out of a headroom, to be reached within a response time."""
+    """MW already sold out of a headroom, to be reached within a response time, and the share expected to be called."""
 
     mw: Sequence[Linear]
     response_min: float
+    deployed_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -177,11 +187,22 @@ class Block(ABC):
         self.campus.signals[key] = Signal(key, self._terms(rule), unit, meaning)
 
     def signal(self, name: str) -> Sequence[Linear]:
-        """Terms published by another part under ``part.name``; KeyError names what there is."""
+        """Terms published by another part under ``part.name``; InvalidInput names the field and what there is."""
         if name not in self.campus.signals:
-            message = f"{self.name} reads {name}, but only {sorted(self.campus.signals)} are published"
-            raise KeyError(message)
+            raise InvalidInput(self._no_signal(name))
         return self.campus.signals[name].terms
+
+    def _no_signal(self, name: str) -> Problem:
+        """Tell which field names a part that does not publish what is read."""
+        other, _, what = name.partition(".")
+        able = sorted(entry.partition(".")[0] for entry in self.campus.signals if entry.partition(".")[2] == what)
+        remedy = f"parts that do: {', '.join(able) or 'none'}; a part must be listed before those that read it"
+        found = [path for path in self.part.__class__.model_fields if _mentions(getattr(self.part, path), other)]
+        return Problem(f"publishes no {what}", remedy, ".".join([self.name, *found[:1]]), other)
+
+    def after_all(self, write: Callable[[], None]) -> None:
+        """Write on this page once all parts have written: what depends on what others did with this part."""
+        self.campus.closing.append(write)
 
     def headroom(self, headroom: Headroom) -> None:
         """Offer room to move for reserves."""
@@ -198,6 +219,11 @@ class Block(ABC):
     @abstractmethod
     def _linear(self, term: Linear | float) -> Linear:
         """Return a term of the block's own kind, also for a plain number."""
+
+
+def _mentions(value: object, name: str) -> bool:
+    """Whether a field names a part: by itself, in a list, or as the key of a mapping."""
+    return value == name or (isinstance(value, (list, tuple, Mapping)) and name in value)
 
 
 def field_at(record: object, path: str) -> object:

@@ -60,8 +60,11 @@ def read(
 ) -> Outcome:
     """Let the parts write their pages over given numbers."""
     outcome = Outcome(results=dict(values))
-    for name, part in parts.items():
-        reading = ValueBlock(name, part, horizon, series, outcome.campus).read(values, Reading())
+    readings = [
+        ValueBlock(name, part, horizon, series, outcome.campus).read(values, Reading()) for name, part in parts.items()
+    ]
+    outcome.campus.close()
+    for reading in readings:
         outcome.results.update(reading.reported)
         outcome.money.update({item: float(amounts.sum()) for item, amounts in reading.costs.items()})
         outcome.rows.update({row.name: row for row in reading.rows})

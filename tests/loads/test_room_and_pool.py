@@ -172,6 +172,16 @@ def test_the_mix_is_told_with_revenue_per_megawatt_and_year(campus: Bench, axis:
     assert np.isnan(empty.loc[0, "revenue_usd_per_mw_year"])
 
 
+def test_a_use_or_a_room_that_is_no_such_asset_is_named(campus: Bench) -> None:
+    pool = SharedCapacity(feeder_mw=10.0, uses={"minning": {"initial_mw": 1.0}})
+    with pytest.raises(
+        InvalidInput, match=r"pool\.uses: minning: publishes no facility_power_mw: parts that do: mine, train;"
+    ):
+        campus({**mix(1.0), "pool": pool}, [50.0])
+    with pytest.raises(InvalidInput, match=r"ups\.protects: hall: publishes no it_power_mw: parts that do: none;"):
+        campus({"load": FacilityLoad(bus="F", power_mw=12.0), "ups": supply(protects="hall")}, [50.0])
+
+
 def test_a_pool_cannot_start_overfull() -> None:
     with pytest.raises(ValidationError, match="sum to 60"):
         SharedCapacity(feeder_mw=50.0, uses={"a": {"initial_mw": 60.0}})
