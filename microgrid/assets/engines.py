@@ -126,6 +126,7 @@ class Engines(Asset):
             Connection(
                 name, bus, self.behaviour, share, rating * share,
                 vm_pu=self.voltage_target_pu, q_min_mvar=-0.6 * reach * share, q_max_mvar=reach * share,
+                units=self.units,
             )
             for bus, share in self.shares.items()
         ]  # fmt: skip

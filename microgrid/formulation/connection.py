@@ -19,7 +19,8 @@ class Connection:
     `share` is the fraction of the part's injection that enters at `bus`. Reactive power follows `power_factor`
     (Q/P constant; `leading` loads supply Q), unless `vm_pu` sets a voltage target, within `q_min_mvar` …
     `q_max_mvar` (injection positive). `current_share` and `impedance_share` are the constant-current and
-    constant-impedance parts of a load (ZIP); the rest is constant power.
+    constant-impedance parts of a load (ZIP); the rest is constant power. `units` counts identical units of which the
+    dispatch says how many run (``<part>.running``), 0 where nothing is counted: power and reactive reach scale with it.
     """
 
     part: str
@@ -34,6 +35,7 @@ class Connection:
     q_max_mvar: float | None = None
     current_share: float = 0.0
     impedance_share: float = 0.0
+    units: int = 0
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from microgrid.network.contract_data import (
 )
 from microgrid.network.lookup import bus_index_of, nearest
 from microgrid.network.source import read_source
+from microgrid.network.source_branches import fused_buses
 
 STIFFNESS = 20.0
 """Least ratio of the ideal source's fault level to that of the Thevenin line; below it the impedance counts twice."""
@@ -96,7 +97,7 @@ def _source_problems(net: Any) -> Iterator[Problem]:
     """The Thevenin impedance is explicit, counted once, and the POI is the only way in."""
     grid = int(net.ext_grid.bus[net.ext_grid.in_service].iloc[0])
     poi = bus_index_of(net)[net.poi]
-    fused = _fused_buses(net, grid)
+    fused = fused_buses(net, {grid})
     if poi in fused:
         yield Problem(
             "the source has no impedance: its ext_grid stands on the POI bus itself",
@@ -117,9 +118,9 @@ def _thevenin_problems(net: Any, grid: int, poi: int) -> Iterator[Problem]:
     source = read_source(net)
     if source is None:
         return
-    graph = pandapower.topology.create_nxgraph(net, nogobuses=_fused_buses(net, poi), multi=False)
+    graph = pandapower.topology.create_nxgraph(net, nogobuses=fused_buses(net, {poi}), multi=False)
     beyond = nx.node_connected_component(graph, grid) if grid in graph else set()
-    around = [str(net.bus["name"].at[bus]) for bus in sorted(beyond - _fused_buses(net, grid))]
+    around = [str(net.bus["name"].at[bus]) for bus in sorted(beyond - fused_buses(net, {grid}))]
     if around:
         yield Problem(
             "the campus must be fed through the POI alone",
@@ -135,16 +136,6 @@ def _thevenin_problems(net: Any, grid: int, poi: int) -> Iterator[Problem]:
             "Thevenin",
             f"s_sc_max_mva {stiff_mva:g}",
         )
-
-
-def _fused_buses(net: Any, bus: int) -> set[int]:
-    """Buses joined to `bus` by closed bus-to-bus switches without impedance."""
-    joined: nx.Graph[int] = nx.Graph()
-    joined.add_node(bus)
-    if len(net.switch):
-        closed = net.switch[(net.switch.et == "b") & net.switch.closed & (net.switch.z_ohm.fillna(0) == 0)]
-        joined.add_edges_from(zip(closed.bus.astype(int), closed.element.astype(int), strict=True))
-    return {int(node) for node in nx.node_connected_component(joined, bus)}
 
 
 def _floating_problems(net: Any) -> Iterator[Problem]:

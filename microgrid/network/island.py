@@ -10,7 +10,7 @@ import copy
 from typing import Any
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.network.source_branches import source_branches
+from microgrid.network.source_branches import open_source_branches
 
 
 def form_island(net: Any) -> Any:
@@ -27,8 +27,7 @@ def form_island(net: Any) -> Any:
                 "add engines with voltage_target_pu, or a point of interconnection", "network",
             )
         )  # fmt: skip
-    for branch in source_branches(island):
-        island[branch.table].loc[branch.index, "in_service"] = False
+    open_source_branches(island)
     island.ext_grid["in_service"] = False
     largest = island.gen["sn_mva"].astype(float).idxmax()
     island.gen["slack"] = island.gen.index == largest

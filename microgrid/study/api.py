@@ -10,6 +10,7 @@ from microgrid.case.model import Case
 from microgrid.dispatch.run import SolveSettings
 from microgrid.results.dataset import INJECTION
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.running import running_shares
 from microgrid.study.solve import SolvedCase, dispatch_case, save, solve_case
 
 
@@ -25,7 +26,7 @@ def check(case: Case, dispatched: xr.Dataset) -> NetworkCheck:
         if str(name).startswith(INJECTION):
             part, _, bus = str(name).removeprefix(INJECTION).partition("@")
             injections[part, bus] = dispatched[name].to_numpy()
-    return check_network(case, injections)
+    return check_network(case, injections, running=running_shares(case.connections(), dispatched))
 
 
 def study(case: Case, folder: str | Path | None = None, settings: SolveSettings | None = None) -> SolvedCase:

@@ -20,7 +20,7 @@ from microgrid.network.attach import attach
 from microgrid.network.island import form_island
 from microgrid.network.load import load_network
 from microgrid.network.profiles import Profiles
-from microgrid.network.source_branches import source_branches
+from microgrid.network.source_branches import meter_buses, source_branches, utility_buses
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.grid import Grid
@@ -61,18 +61,36 @@ class NetworkCheck:
 
     @cached_property
     def _metered(self) -> tuple[tuple[int, str], ...]:
-        """Branch rows between the source and the meter, each with its end at the meter."""
-        rows = self.grid.branches.rows
+        """Branch rows that reach the meter from beyond it, each with its end at the meter."""
+        branches = self.grid.branches
         return tuple(
             (int(row), branch.campus_end)
             for branch in source_branches(self.attached)
-            for row in rows(branch.table, branch.index)
+            for row in branches.rows(branch.table, branch.index)
+            if branches.part[row] == branch.part
         )
+
+    @cached_property
+    def beyond_meter(self) -> tuple[int, ...]:
+        """Indices of the buses beyond the meter; none in an island."""
+        return tuple(sorted(utility_buses(self.attached)))
+
+    @property
+    def boundary_buses(self) -> frozenset[int]:
+        """Indices of the buses beyond the meter and of the meter itself."""
+        return frozenset(self.beyond_meter) | meter_buses(self.attached)
 
     @property
     def poi_branches(self) -> tuple[int, ...]:
-        """Branch rows between the source and the meter, drawn either way; none in an island."""
-        return tuple(row for row, _ in self._metered)
+        """Branch rows beyond the meter, those that reach it included, drawn either way; none in an island."""
+        branches, metered = self.grid.branches, [row for row, _ in self._metered]
+        rows = {self.grid.row(bus) for bus in self.beyond_meter} - {-1}
+        elements = {(branches.table[row], int(branches.element[row])) for row in metered}
+        return tuple(
+            row
+            for row, ends in enumerate(zip(branches.from_bus.tolist(), branches.to_bus.tolist(), strict=True))
+            if rows.intersection(ends) or (branches.table[row], int(branches.element[row])) in elements
+        )
 
     @property
     def poi_import_mw(self) -> np.ndarray:
@@ -83,18 +101,20 @@ class NetworkCheck:
 
     @property
     def utility_buses(self) -> list[str]:
-        """Names of the buses at which the utility's source stands, behind the meter's impedance."""
-        return [str(self.attached.bus.name.at[bus]) for bus in self.attached.ext_grid.bus]
+        """Names of the buses beyond the meter and of those at which sources stand, as the power flow names them."""
+        beyond = {*self.beyond_meter, *self.attached.ext_grid.bus}
+        return [self.grid.bus_names[place] for place in np.flatnonzero(np.isin(self.grid.bus_index, list(beyond)))]
 
     @property
     def poi_lines(self) -> tuple[tuple[str, int], ...]:
-        """The same branches as (table, index) of the net."""
-        return tuple((self.grid.branches.table[row], int(self.grid.branches.element[row])) for row in self.poi_branches)
+        """The same branches as (table, index) of the net, each once."""
+        branches = self.grid.branches
+        return tuple(dict.fromkeys((branches.table[row], int(branches.element[row])) for row in self.poi_branches))
 
     def campus_losses_mw(self, case: Case, injections: Injections) -> np.ndarray:
         """Losses behind the meter at every step: what enters at the meter plus all injections, shape (steps,)."""
         given = sum(at_buses(case.connections(), injections).values())
-        if not self.poi_branches:
+        if not self._metered:
             return self.powerflow["losses_mw"].to_numpy()
         return np.asarray(self.poi_import_mw + given)
 

@@ -87,9 +87,7 @@ def named_outages(check: NetworkCheck, *, buses: bool = False, doubles: Sequence
 
 def _at_source(check: NetworkCheck, outage: Outage) -> bool:
     """True for outages that take the grid or the meter itself: the campus is then an island, another study."""
-    net = check.attached
-    ends = {int(net.line[end].at[index]) for _, index in check.poi_lines for end in ("from_bus", "to_bus")}
-    return any(index in ends for _, index in outage.elements)
+    return any(index in check.boundary_buses for _, index in outage.elements)
 
 
 def check_outages(

@@ -10,6 +10,7 @@ from microgrid.case.model import Case
 from microgrid.errors import InvalidInput, Problem
 from microgrid.results.files import MANIFEST, NETWORK, open_results
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.running import running_shares
 from microgrid.study.solve import dispatch_case
 from microgrid.study.verify import stored_audit, stored_case, stored_network
 
@@ -29,6 +30,7 @@ def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], 
         results = open_results(folder)
         case = stored_case(results)
         injections = dict(stored_audit(results, case).injections)
+        dispatched = results.dispatch
         if not (folder / NETWORK).is_file():
             raise InvalidInput(_no_network(target))
         net = stored_network(results)
@@ -36,10 +38,11 @@ def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], 
         case = load_case(target, overrides)
         if not case.header.network:
             raise InvalidInput(_no_network(target))
-        injections = dict(dispatch_case(case, progress=progress).injections)
+        found = dispatch_case(case, progress=progress)
+        injections, dispatched = dict(found.injections), found.dataset
         net = None
     progress("AC power flow of every step")
-    return case, check_network(case, injections, net)
+    return case, check_network(case, injections, net, running=running_shares(case.connections(), dispatched))
 
 
 def _no_network(target: str) -> Problem:

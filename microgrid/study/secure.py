@@ -27,6 +27,7 @@ from microgrid.powerflow.limits import normal_limits
 from microgrid.powerflow.outages import intact_network
 from microgrid.study.network_check import NetworkCheck, at_buses, certified, check_network
 from microgrid.study.outage_check import OutageCheck, check_outages, outage_rows
+from microgrid.study.running import running_shares
 
 MOST_ROUNDS = 6
 LOSS_MISSED_MW = 0.05  # a step whose losses are missed by more gets another tangent
@@ -93,7 +94,8 @@ def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progr
     rounds: list[Round] = []
     while True:
         progress(f"AC power flow, round {len(rounds)}")
-        check = check_network(case, dict(found.injections), net, compare=False)
+        running = running_shares(case.connections(), found.dataset)
+        check = check_network(case, dict(found.injections), net, running=running, compare=False)
         outages = _outages(check, mode, len(rounds), progress)
         miss = loss_miss(case, found, check)
         rounds.append(_round(case, found, check, outages, miss, len(cuts)))

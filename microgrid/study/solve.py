@@ -23,6 +23,7 @@ from microgrid.study import summary
 from microgrid.study.billing import Billing, bill_tariffs
 from microgrid.study.cut_table import write_cuts
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.running import running_shares
 from microgrid.study.secure import Secured, solve_secure
 
 Progress = Callable[[str], None]
@@ -96,7 +97,7 @@ def finish(case: Case, found: Dispatch, progress: Progress, secured: Secured | N
     check = secured.check if secured else None
     if check is None and case.header.network:
         progress("AC power flow of every step")
-        check = check_network(case, dict(found.injections))
+        check = check_network(case, dict(found.injections), running=running_shares(case.connections(), data))
     losses = (secured.losses,) if secured else ()
     residuals = (*found.audit.residuals, *billing.residuals, *(check.residuals if check else ()))
     missed = [residual for residual in residuals if not residual.holds]

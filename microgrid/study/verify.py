@@ -25,6 +25,7 @@ from microgrid.results.files import CASE, MANIFEST, NETWORK, POWERFLOW, SUMMARY,
 from microgrid.study.billing import bill_tariffs
 from microgrid.study.cut_table import stored_cuts
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.running import running_shares
 from microgrid.study.secure import LOSS_OF_POWER
 from microgrid.study.stored import stored_residuals
 
@@ -94,7 +95,8 @@ def _network_residuals(results: Results, case: Case, checked: Audit) -> list[Res
     stored = results.powerflow
     if stored is None:
         return [Residual("stored voltages", float("inf"), VOLTAGE_TOLERANCE_PU, "pu", f"no {POWERFLOW}")]
-    again = check_network(case, dict(checked.injections), stored_network(results))
+    running = running_shares(case.connections(), results.dispatch)
+    again = check_network(case, dict(checked.injections), stored_network(results), running=running)
     difference = _largest_difference(stored, again.powerflow)
     count = abs(len(again.violations) - results.number(SUMMARY, "network", "violations"))
     losses = [_losses(results, case, checked, again)] if results.summary.get("security") else []
