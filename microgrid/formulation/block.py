@@ -10,12 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.connection import Connection
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, Series
 
@@ -32,6 +33,14 @@ class Part(Protocol):
         """Write variables, rules, costs and injections."""
 
 
+@runtime_checkable
+class Connected(Protocol):
+    """A part that stands at buses of the network."""
+
+    def connections(self, name: str) -> Sequence[Connection]:
+        """Where the part of this name connects, one record a bus."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """A quantity that one part publishes for others, one linear term a step."""
@@ -44,15 +53,16 @@ class Signal:
 
 @dataclass
 class Campus:
-    """What the parts of one model share: signals by name, injections and reserve headroom by part.
+    """What the parts of one model share: signals by name, injections, connections and reserve headroom by part.
 
-    `injections` holds, per part and bus, one linear term a step in MW, positive into the bus. `closing` holds what is
-    written once all parts have written (see `Block.after_all`).
+    `injections` holds, per part and bus, one linear term a step in MW, positive into the bus; `connections` where the
+    parts that inject connect. `closing` holds what is written once all parts have written (see `Block.after_all`).
     """
 
     signals: dict[str, Signal] = field(default_factory=dict)
     injections: dict[tuple[str, str], Sequence[Linear]] = field(default_factory=dict)
     headrooms: dict[str, Headroom] = field(default_factory=dict)
+    connections: dict[str, Sequence[Connection]] = field(default_factory=dict)
     closing: list[Callable[[], None]] = field(default_factory=list)
 
     def close(self) -> None:
@@ -178,6 +188,8 @@ class Block(ABC):
         """Inject `rule(t)` MW into `bus` (the part's own bus when empty); repeated calls add up."""
         terms = self._terms(rule)
         key = (self.name, bus)
+        if self.name not in self.campus.connections and isinstance(self.part, Connected):
+            self.campus.connections[self.name] = self.part.connections(self.name)
         before = self.campus.injections.get(key)
         self.campus.injections[key] = terms if before is None else [a + b for a, b in zip(before, terms, strict=True)]
 

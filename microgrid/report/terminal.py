@@ -20,7 +20,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     _commitment(summary["commitment"], console)
     _curtailment(summary["curtailment"], console)
     _flexibility(summary["flexibility"], console)
-    _bill(summary["bill"], console)
+    _bill(summary["bill"], summary.get("bill_notes", ()), console)
     _proof(summary["proof"], console)
     print_network(summary["network"], console)
     _security(summary["security"], console)
@@ -156,9 +156,13 @@ def _flexibility(rows: Sequence[Row], console: Console) -> None:
     table("Flexibility sold", columns, lines, console)
 
 
-def _bill(rows: Sequence[Row], console: Console) -> None:
+def _bill(rows: Sequence[Row], notes: Sequence[str], console: Console) -> None:
     columns = [("tariff", "left"), ("charge", "left"), ("USD", "right")]
     table("Bill", columns, [(row["tariff"], row["charge"], f"{row['usd']:,.2f}") for row in rows], console)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    if notes:
+        console.print()
 
 
 def _proof(proof: Row, console: Console) -> None:

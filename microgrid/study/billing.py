@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from microgrid.case.model import Case
 from microgrid.errors import Residual
 from microgrid.results.dataset import COST
+from microgrid.tariffs.meter import bills_reactive
 from microgrid.tariffs.part import TariffPart
 from microgrid.tariffs.rebill import Rebill, rebill
+
+METERED = ("reactive_mvar", "gross_load_mw", "gross_generation_mw")
+"""What a tariff meters beside import and export, by the names under which it reports them."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,8 @@ def _tolerance(made: Rebill) -> float:
     """
     flow = float(made.bill.lines["amount"].abs().sum())
     rounded = any("rounding" in text for text in made.approximations)
-    facets = next(
-        (float(text.rsplit("up to ", 1)[1].split("%")[0]) / 100 for text in made.approximations if "kVA" in text), 0.0
-    )
-    return made.check.tolerance + 1e-9 * flow + (0.005 * len(made.bill.lines) if rounded else 0.0) + facets * flow
+    cents = 0.005 * len(made.bill.lines) if rounded else 0.0
+    return made.check.tolerance + 1e-9 * flow + cents + made.understated * flow
 
 
 def bill_tariffs(case: Case, dispatch: xr.Dataset) -> Billing:
@@ -75,8 +78,32 @@ def bill_tariffs(case: Case, dispatch: xr.Dataset) -> Billing:
     for name, part in case.parts.items():
         if isinstance(part, TariffPart):
             bought, sold = dispatch[f"{part.poi}.import_mw"].to_numpy(), dispatch[f"{part.poi}.export_mw"].to_numpy()
-            bills[name] = rebill(part, name, case.horizon, bought, sold, costs, inputs=case.inputs)
+            apart = {key: dispatch[f"{name}.{key}"].to_numpy() for key in METERED if f"{name}.{key}" in dispatch}
+            bills[name] = rebill(part, name, case.horizon, bought, sold, costs, inputs=case.inputs, **apart)
     return Billing(bills)
 
 
-__all__ = ["Billing", "bill_tariffs"]
+def reactive_notes(case: Case, dispatch: xr.Dataset, billing: Billing, meter_mvar: np.ndarray) -> list[str]:
+    """What bills of apparent or reactive power would be at the Q that the AC power flow finds at the meter.
+
+    The dispatch takes reactive power from power factors; lines, transformers and voltage regulators add theirs.
+    `meter_mvar` has shape (steps,), lagging positive, NaN where a step has no solution.
+    """
+    notes = []
+    for name, made in billing.bills.items():
+        part = case.parts[name]
+        if not isinstance(part, TariffPart) or not bills_reactive(part.tariff) or np.isnan(meter_mvar).any():
+            continue
+        bought, sold = dispatch[f"{part.poi}.import_mw"].to_numpy(), dispatch[f"{part.poi}.export_mw"].to_numpy()
+        actual = rebill(part, name, case.horizon, bought, sold, {}, inputs=case.inputs, reactive_mvar=meter_mvar)
+        more = actual.bill.total - made.bill.total
+        source = "the stated power factor" if part.power_factor is not None else "the parts' power factors"
+        change = f"{abs(more):,.0f} USD {'more' if more >= 0 else 'less'}" if abs(more) >= 1.0 else "the same"
+        notes.append(
+            f"{name}: reactive power follows {source}; at the Q that the AC power flow finds at the meter the bill is "
+            f"{change}"
+        )
+    return notes
+
+
+__all__ = ["Billing", "bill_tariffs", "reactive_notes"]

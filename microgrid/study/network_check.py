@@ -100,6 +100,13 @@ class NetworkCheck:
         return np.asarray(-sum(metered, np.zeros(flow.sizes["time"])))
 
     @property
+    def poi_import_mvar(self) -> np.ndarray:
+        """Reactive power that enters the campus at the meter, Mvar by step, lagging positive."""
+        flow = self.powerflow
+        metered = [flow[f"q_{end}_mvar"].to_numpy()[row] for row, end in self._metered]
+        return np.asarray(-sum(metered, np.zeros(flow.sizes["time"])))
+
+    @property
     def utility_buses(self) -> list[str]:
         """Names of the buses beyond the meter and of those at which sources stand, as the power flow names them."""
         beyond = {*self.beyond_meter, *self.attached.ext_grid.bus}

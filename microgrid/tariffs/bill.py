@@ -13,7 +13,7 @@ from microgrid.errors import InvalidInput, Problem
 from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.charges import AnyCharge, DemandCharge, EnergyCharge, Fixed, MinimumBill, NetMeteredEnergy
 from microgrid.tariffs.credit_bank import bill_credits
-from microgrid.tariffs.determinants.billing_demand import missing_history
+from microgrid.tariffs.determinants.billing_demand import MaxOf, missing_history
 from microgrid.tariffs.determinants.past import Missing
 from microgrid.tariffs.effective import period_notes, period_problems
 from microgrid.tariffs.ledger import Ledger, cents
@@ -230,11 +230,16 @@ def _notes(tariff: Tariff, reading: Reading) -> list[str]:
             "an interval are not seen (see peak_uplift)"
         )
     notes += _eligibility(tariff, float(reading.load.import_kw.max()))
-    if isinstance(reading.history, str):
+    if isinstance(reading.history, str) and _looks_back(tariff):
         notes.append(f"ratchets start from `history: {reading.history}`")
     if tariff.source is not None and not tariff.source.trusted:
         notes.append(f"prices are not all read at the source ({tariff.source.doubt}): {tariff.source.doc}")
     return notes
+
+
+def _looks_back(tariff: Tariff) -> bool:
+    nodes = (node for node in tariff.determinants.values() if isinstance(node, MaxOf))
+    return any(term.lookback is not None for node in nodes for term in node.of)
 
 
 def _eligibility(tariff: Tariff, peak_kw: float) -> list[str]:

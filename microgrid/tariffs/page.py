@@ -61,6 +61,7 @@ class Page:
     reach: Callable[[], Reach]
     largest_export_mw: float | None = None
     share_tiers_freely: bool = False
+    may_lead: bool = True
     export: Export | None = None
     energy_import: Terms = ()
     energy_export: Terms = ()

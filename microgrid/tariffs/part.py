@@ -22,8 +22,9 @@ from microgrid.tariffs.determinants import SumOf
 from microgrid.tariffs.effective import period_problems
 from microgrid.tariffs.export_terms import priced_terms
 from microgrid.tariffs.library import find_tariff
+from microgrid.tariffs.meter import bills_reactive, leads, metered_powers, sells_all
 from microgrid.tariffs.model import SeriesRef, Tariff
-from microgrid.tariffs.page import KILO, Page, Reach, Terms
+from microgrid.tariffs.page import KILO, Page, Reach
 from microgrid.tariffs.reading import History, MeterData
 from microgrid.tariffs.reprice import scaled
 
@@ -44,12 +45,12 @@ class TariffOptions(Declared):
     )
     power_factor: float | None = quantity(
         "1",
-        "power factor of the import, where apparent power is billed and none is published",
+        "power factor of the import, where apparent or reactive power is billed; the parts' own when absent",
         default=None,
         gt=0,
         le=1,
     )
-    kva_facets: int = quantity("1", "tangents of the kVA circle in one quadrant", default=32, ge=2)
+    kva_facets: int = quantity("1", "tangents of the kVA circle in one quadrant", default=8, ge=2)
     largest_import_mw: float | None = quantity("MW", "largest import the POI allows", default=None, ge=0)
     largest_export_mw: float | None = quantity("MW", "largest export the POI allows", default=None, ge=0)
     contract: dict[str, float] = Field(
@@ -111,10 +112,10 @@ class TariffUse(TariffOptions):
 class TariffPart(TariffOptions):
     """A tariff at a point of interconnection, priced while the dispatch is decided.
 
-    The POI named `poi` publishes ``import_mw`` and ``export_mw`` (and, where the tariff asks, ``gross_load_mw``,
-    ``gross_generation_mw``, ``reactive_mvar``). A cycle that the horizon covers only in part is billed in full on its
-    peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's demand charge, or, with
-    `partial: prorate`, a week's part of it.
+    The POI named `poi` publishes ``import_mw`` and ``export_mw``; load, generation and reactive power come from the
+    parts behind it, where the tariff asks for them (see `meter`). A cycle that the horizon covers only in part is
+    billed in full on its peak inside the horizon, exactly as `bill` does: a one-week horizon pays a whole month's
+    demand charge, or, with `partial: prorate`, a week's part of it.
     """
 
     kind: Literal["tariff"] = "tariff"
@@ -160,7 +161,7 @@ class TariffPart(TariffOptions):
         axis = self.tariff.axis(times, horizon.step_min)
         axis = axis.prorate() if self.partial == "prorate" else axis
         history = self.starts_from(horizon)
-        power = self._power(block)
+        power = metered_powers(block, self.priced, self.poi, self.power_factor)
         series = self._series(block)
         page = Page(
             block=block,
@@ -172,6 +173,7 @@ class TariffPart(TariffOptions):
             power_factor=self.power_factor,
             kva_facets=self.kva_facets,
             share_tiers_freely=self.share_tiers_freely,
+            may_lead=leads(block, self.poi),
             largest_import_mw=self._limit(block, self.largest_import_mw, "import_right_mw"),
             reach=cache(lambda: self._reach(page, times)),
             largest_export_mw=self._limit(block, self.largest_export_mw, "export_right_mw"),
@@ -186,9 +188,12 @@ class TariffPart(TariffOptions):
         return "steady_state" if history is None and horizon.wraps else history
 
     def _limit(self, block: Block, stated: float | None, signal: str) -> float | None:
-        """Limit of the POI, MW: stated beside the tariff, or published by the POI as numbers; None if neither."""
+        """Limit of the POI, MW: stated beside the tariff, or published by the POI as numbers; None if neither.
+
+        The POI's rights say nothing of load and generation that are metered apart.
+        """
         name = f"{self.poi}.{signal}"
-        if stated is not None or name not in block.campus.signals:
+        if stated is not None or name not in block.campus.signals or sells_all(self.tariff):
             return stated
         return max(number(term) for term in block.signal(name))
 
@@ -218,30 +223,6 @@ class TariffPart(TariffOptions):
             if program.active and program.kind in instead
         ]
 
-    def _power(self, block: Block) -> dict[str, Terms]:
-        power: dict[str, Terms] = {
-            "import": block.signal(f"{self.poi}.import_mw"),
-            "export": block.signal(f"{self.poi}.export_mw"),
-        }
-        optional = {
-            "gross_load": "gross_load_mw",
-            "gross_generation": "gross_generation_mw",
-            "reactive": "reactive_mvar",
-        }
-        for channel, name in optional.items():
-            if f"{self.poi}.{name}" in block.campus.signals:
-                power[channel] = block.signal(f"{self.poi}.{name}")
-        if self.priced.export is not None and self.priced.export.scheme == "buy_all_sell_all":
-            missing = [name for name in ("gross_load", "gross_generation") if name not in power]
-            if missing:
-                raise InvalidInput(
-                    Problem(
-                        "buy-all-sell-all needs load and generation apart", f"let the POI publish {missing}", self.poi
-                    )
-                )
-            power["import"], power["export"] = power["gross_load"], power["gross_generation"]
-        return power
-
     def _series(self, block: Block) -> dict[str, np.ndarray]:
         given: dict[str, np.ndarray] = {}
         missing = []
@@ -259,6 +240,15 @@ class TariffPart(TariffOptions):
 
     def _reach(self, page: Page, times: pd.DatetimeIndex) -> Reach:
         """Determinants at no import and at the largest import: every one rises with the load."""
+        if "reactive" in page.power and bills_reactive(self.priced):
+            raise InvalidInput(
+                Problem(
+                    "a rule of the tariff chooses between tiers or terms, and how much apparent power the parts can "
+                    "draw is not known",
+                    "state `power_factor` beside the tariff",
+                    f"{page.block.name}.power_factor",
+                )
+            )
         axis, largest = page.axis, page.limit_mw("a rule of the tariff that chooses between tiers or terms")
         raw = {key: values / self.tariff.series[key].scale for key, values in page.series.items()}
         ends = []

@@ -27,7 +27,8 @@ class MeterData:
 
     `times` begin the intervals (with offset, or local clock as it stands). `gross_load_kw` is the load behind the meter
     and `gross_generation_kw` the generation, needed by buy-all-sell-all only. `kva` and `kvar` are needed where the
-    tariff bills them. `series` holds the tariff's own series by key, in the unit the tariff states.
+    tariff bills them; `kvar` alone has a sign, lagging positive. `series` holds the tariff's own series by key, in the
+    unit the tariff states.
     """
 
     times: pd.DatetimeIndex
@@ -74,7 +75,7 @@ class MeterData:
             problem
             for name in ("import_kw", "export_kw", "gross_load_kw", "gross_generation_kw", "kva", "kvar")
             if (values := getattr(self, name)) is not None
-            for problem in _array_problems(name, values, len(self.times), negative_allowed=False)
+            for problem in _array_problems(name, values, len(self.times), negative_allowed=name == "kvar")
         ]
         for name, values in self.series.items():
             problems += _array_problems(f"series.{name}", values, len(self.times), negative_allowed=True)
@@ -135,7 +136,7 @@ class Reading:
         return self.needed(self.load.kva, "kva", "apparent power or a power factor")
 
     def reactive_kvar(self) -> np.ndarray:
-        """Reactive power of the import by interval, kvar; a tariff series named `kvar` serves as well."""
+        """Reactive power of the import by interval, kvar, lagging positive; a tariff series `kvar` serves as well."""
         given = self.load.kvar if self.load.kvar is not None else self.values.get("kvar")
         return self.needed(given, "kvar", "reactive power or a power factor")
 

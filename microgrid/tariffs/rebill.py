@@ -10,7 +10,8 @@ import numpy as np
 from microgrid.errors import Residual
 from microgrid.formulation.horizon import Horizon
 from microgrid.tariffs.bill import Bill, bill
-from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.determinants.apparent import facet_error
+from microgrid.tariffs.meter import bills_apparent
 from microgrid.tariffs.part import TariffPart
 from microgrid.tariffs.reading import MeterData
 
@@ -24,7 +25,8 @@ class Rebill:
     """The exact bill of a dispatch, in USD, and how far the optimiser's own sum is from it.
 
     `optimiser_usd` leaves out what the optimiser adds for next year's bill (`next_year_usd`). `approximations` names
-    what makes the two differ, with its size where one is known.
+    what makes the two differ, with its size where one is known; `understated` is the share by which kVA facets may have
+    understated what is billed on apparent power.
     """
 
     bill: Bill
@@ -32,6 +34,7 @@ class Rebill:
     next_year_usd: float
     approximations: tuple[str, ...] = ()
     by_charge_usd: Mapping[str, float] = field(default_factory=dict)
+    understated: float = 0.0
 
     @property
     def residual_usd(self) -> float:
@@ -68,7 +71,7 @@ def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
         export_mw: metered export, shape (steps,).
         costs: money by item, USD, names beginning with the part's (a reading's `costs`).
         inputs: aligned series under ``name.series.key``.
-        reactive_mvar: reactive power of the import, where it was modelled.
+        reactive_mvar: reactive power of the import, lagging positive, where it was modelled.
         gross_load_mw: load behind the meter, where buy-all-sell-all needs it.
         gross_generation_mw: generation behind the meter, likewise.
     """
@@ -85,9 +88,10 @@ def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
     )
     own = {key: float(np.sum(values)) for key, values in costs.items() if key.startswith(f"{name}.")}
     coming = sum(value for key, value in own.items() if NEXT_YEAR in key)
-    return Rebill(
-        made, sum(own.values()) - coming, coming, approximations(part, modelled_reactive=reactive_mvar is not None), own
-    )
+    named = approximations(part, modelled_reactive=reactive_mvar is not None)
+    faceted = reactive_mvar is not None and bills_apparent(part.tariff)
+    share = facet_error(part.kva_facets) if faceted else 0.0
+    return Rebill(made, sum(own.values()) - coming, coming, named, own, share)
 
 
 def meter_of(
@@ -107,9 +111,9 @@ def meter_of(
 def approximations(part: TariffPart, *, modelled_reactive: bool) -> tuple[str, ...]:
     """Named approximations of the optimiser's reading, with their size."""
     listed = []
-    if modelled_reactive and _bills_apparent(part.tariff):
-        size = 1.0 - np.cos(np.pi / 4.0 / part.kva_facets)
-        listed.append(f"kVA by {part.kva_facets} tangents: apparent power up to {size:.3%} low")
+    if modelled_reactive and bills_apparent(part.tariff):
+        size = facet_error(part.kva_facets)
+        listed.append(f"kVA facets, {part.kva_facets} in a quadrant: apparent power up to {size:.3%} low")
     if part.share_tiers_freely and any(getattr(charge, "tiers", None) for charge in part.tariff.charges):
         listed.append("tiers shared freely among TOU periods: the residual is what that understates")
     if part.tariff.billing.rounding != "none":
@@ -117,16 +121,10 @@ def approximations(part: TariffPart, *, modelled_reactive: bool) -> tuple[str, .
     return tuple(listed)
 
 
-def _bills_apparent(tariff: Tariff) -> bool:
-    return any(
-        getattr(node, "quantity", "") == "kva" or node.kind == "ratio_pf" for node in tariff.determinants.values()
-    )
-
-
 def _with_reactive(part: TariffPart, load: MeterData, reactive_mvar: np.ndarray | None) -> MeterData:
     if reactive_mvar is None:
         return load if part.power_factor is None else load.at_power_factor(part.power_factor)
-    kvar = np.abs(np.asarray(reactive_mvar, dtype=float)) * KILO
+    kvar = np.asarray(reactive_mvar, dtype=float) * KILO
     return load.with_values(kva=np.hypot(load.import_kw, kvar), kvar=kvar)
 
 

@@ -17,11 +17,12 @@ from microgrid.tariffs.reading import Reading
 
 
 class ReactiveDemand(Declared):
-    """Highest reactive demand of the cycle, kvar."""
+    """Highest reactive demand of the cycle, kvar: lagging and leading alike, or (`counts: lagging`) lagging alone."""
 
     unit: ClassVar[str] = "kvar"
 
     kind: Literal["kvar"]
+    counts: Literal["both", "lagging"] = "both"
     window_min: float | None = Field(None, gt=0)
     calendar: str | None = None
     periods: tuple[str, ...] | None = None
@@ -36,15 +37,16 @@ class ReactiveDemand(Declared):
         return Demand(kind="demand", window_min=self.window_min, calendar=self.calendar, periods=self.periods)
 
     def measure(self, reading: Reading) -> np.ndarray:
-        """Highest window average of reactive power, shape (cycles,)."""
-        axis = reading.axis
-        average = self._windows().averaged(reading.reactive_kvar(), axis)
+        """Highest window average of the reactive power that counts, shape (cycles,)."""
+        axis, kvar = reading.axis, reading.reactive_kvar()
+        counted = np.abs(kvar) if self.counts == "both" else np.maximum(kvar, 0.0)
+        average = self._windows().averaged(counted, axis)
         inside = np.where(axis.mask(self.calendar, self.periods), average, 0.0)
         return np.asarray(np.maximum(np.maximum.reduceat(inside, axis.cycles.starts), 0.0))
 
     def formulate(self, page: Page, name: str) -> Terms:
-        """Cover every window with ``Q_c >= mean q``; an LP."""
-        return self._windows().cover(page, name, reactive_mvar(page))
+        """Cover every window with ``Q_c >= mean m``, where m is the reactive power that counts; an LP."""
+        return self._windows().cover(page, name, reactive_mvar(page, leading=self.counts == "both"))
 
     def hold(self, page: Page, name: str) -> None:  # noqa: ARG002 - one signature for every determinant
         """Refuse: no tariff rewards reactive demand."""

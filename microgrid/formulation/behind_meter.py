@@ -1,0 +1,73 @@
+"""What stands behind the meter of a campus: load, generation and reactive power, told from what the parts inject.
+
+A part's reactive power follows its own power factor, as in the AC power flow (`network.attach`). What lines and
+transformers take or give, and what a voltage regulator orders, is known only to the power flow and is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from math import acos, tan
+
+from microgrid.formulation.algebra import Linear, total
+from microgrid.formulation.block import Campus
+from microgrid.formulation.connection import Behaviour, Connection
+from microgrid.formulation.horizon import Index
+
+LOAD: tuple[Behaviour, ...] = ("load", "storage")
+GENERATION: tuple[Behaviour, ...] = ("generator", "inverter")
+
+
+def injected_mw(campus: Campus, steps: Index, behaviours: Collection[Behaviour]) -> list[Linear]:
+    """Injection of all parts of these behaviours by step, MW, shape (steps,)."""
+    chosen = [
+        terms
+        for (name, _), terms in campus.injections.items()
+        if any(link.behaviour in behaviours for link in campus.connections.get(name, ()))
+    ]
+    return [total(terms[t] for terms in chosen) for t in steps]
+
+
+def drawn_mvar(campus: Campus, steps: Index) -> list[Linear]:
+    r"""Reactive power that the parts draw by step, Mvar, lagging positive: ``-\sum_i \tan\varphi_i p_{i,t}``."""
+    ratios = [(_mvar_per_mw(campus, name, bus), terms) for (name, bus), terms in campus.injections.items()]
+    drawing = [(-ratio, terms) for ratio, terms in ratios if ratio]
+    return [total(ratio * terms[t] for ratio, terms in drawing) for t in steps]
+
+
+def may_lead(campus: Campus) -> bool:
+    """Whether the reactive power drawn can be negative: some part other than a lagging load gives or takes some."""
+    return any(
+        link.behaviour != "load" or link.leading
+        for link in _links(campus)
+        if link.power_factor < 1.0 and link.vm_pu is None
+    )
+
+
+def regulated_parts(campus: Campus) -> list[str]:
+    """Parts that hold a voltage, whose reactive power the dispatch does not know and counts as zero."""
+    return sorted({link.part for link in _links(campus) if link.vm_pu is not None and link.behaviour != "grid"})
+
+
+def meters(campus: Campus) -> list[str]:
+    """Points of interconnection that have written their page."""
+    return sorted({link.part for link in _links(campus) if link.behaviour == "grid"})
+
+
+def _links(campus: Campus) -> list[Connection]:
+    return [link for links in campus.connections.values() for link in links]
+
+
+def _mvar_per_mw(campus: Campus, name: str, bus: str) -> float:
+    """Reactive over active injection of a part at one bus, or (empty bus) at all its buses in their shares."""
+    links = [link for link in campus.connections.get(name, ()) if link.behaviour != "grid" and link.vm_pu is None]
+    if bus:
+        return sum(_tangent(link) for link in links if link.bus == bus)
+    return sum(link.share * _tangent(link) for link in links)
+
+
+def _tangent(link: Connection) -> float:
+    return tan(acos(link.power_factor)) * (-1.0 if link.leading else 1.0)
+
+
+__all__ = ["GENERATION", "LOAD", "drawn_mvar", "injected_mw", "may_lead", "meters", "regulated_parts"]

@@ -1,0 +1,126 @@
+"""Apparent power, and load and generation apart, in a dispatch whose parts alone say what the meter sees."""
+
+from __future__ import annotations
+
+from math import acos, tan
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from microgrid.assets.battery import Battery
+from microgrid.assets.facility_load import FacilityLoad
+from microgrid.assets.poi import Poi
+from microgrid.assets.solar import Solar
+from microgrid.dispatch.run import dispatch
+from microgrid.errors import InvalidInput
+from microgrid.formulation.horizon import Horizon
+from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.part import TariffPart
+from microgrid.tariffs.rebill import Rebill, rebill
+
+HORIZON = Horizon(pd.Timestamp("2025-05-26 05:00", tz="UTC"), 60, 48, "America/Chicago")
+HOUR = np.arange(HORIZON.count) % 24
+LOAD_MW = 20.0 + 6.0 * np.sin(HOUR / 24 * 6.283)
+SUN = np.clip(np.sin((HOUR - 6) / 12 * 3.1416), 0.0, 1.0)
+KVA = {
+    "determinants": {
+        "kva": {"kind": "demand", "quantity": "kva"},
+        "kvar": {"kind": "kvar"},
+        "lagging": {"kind": "kvar", "counts": "lagging"},
+    },
+    "charges": [
+        {"id": "energy", "kind": "energy", "price": 0.05},
+        {"id": "kva", "kind": "demand", "of": "kva", "price": 8.0},
+        {"id": "kvar", "kind": "per_unit", "of": "kvar", "price": 0.7},
+        {"id": "lagging", "kind": "per_unit", "of": "lagging", "price": 0.1},
+    ],
+}
+ALL_SOLD = {
+    "charges": [
+        {"id": "energy", "kind": "energy", "price": 0.05},
+        {"id": "sell", "kind": "energy", "channel": "export", "price": 0.08},
+    ],
+    "export": {"scheme": "buy_all_sell_all"},
+}
+
+
+def _run(
+    tariff: dict[str, Any], *, load_pf: float = 0.9, sun_pf: float = 1.0, more: dict[str, Any] | None = None
+) -> tuple[dict[str, np.ndarray], Rebill]:
+    part = TariffPart(tariff=Tariff.model_validate({"id": "t", "timezone": "America/Chicago", **tariff}), poi="grid")
+    parts = {
+        "grid": Poi(bus="B", import_limit_mw=60.0, export_limit_mw=40.0),
+        "load": FacilityLoad(bus="B", power_mw=1.0, power_factor=load_pf),
+        "solar": Solar(bus="B", power_mw=45.0, capacity_factor=0.0, power_factor=sun_pf),
+        "battery": Battery(bus="B", power_mw=5.0, energy_mwh=20.0, wear_usd_per_mwh=1.0),
+        **(more or {}),
+        "tariff": part,
+    }
+    arrays = {"load.power_mw": LOAD_MW, "solar.capacity_factor": SUN}
+    made = dispatch(parts, HORIZON, arrays)
+    data = {str(name): made.dataset[name].to_numpy() for name in made.dataset}
+    metered = ("reactive_mvar", "gross_load_mw", "gross_generation_mw")
+    apart = {key: data[f"tariff.{key}"] for key in metered if f"tariff.{key}" in data}
+    meter = (data["grid.import_mw"], data["grid.export_mw"])
+    return data, rebill(part, "tariff", HORIZON, *meter, made.audit.reading.costs, **apart)
+
+
+@pytest.mark.parametrize(("load_pf", "sun_pf"), [(0.9, 1.0), (0.98, 0.6), (1.0, 0.9)])
+def test_kva_is_billed_on_the_parts_own_reactive_power(load_pf: float, sun_pf: float) -> None:
+    data, made = _run(KVA, load_pf=load_pf, sun_pf=sun_pf)
+    sun = data["solar.power_mw"]
+    drawn = LOAD_MW * tan(acos(load_pf)) - sun * tan(acos(sun_pf))
+    assert data["tariff.reactive_mvar"] == pytest.approx(drawn, abs=1e-5)
+    kva = np.hypot(data["grid.import_mw"], drawn).max() * 1000.0
+    billed = made.bill.by_charge
+    assert billed["kva"] == pytest.approx(8.0 * kva, rel=1e-6)
+    assert billed["kvar"] == pytest.approx(700.0 * np.abs(drawn).max(), rel=1e-6)
+    assert billed["lagging"] == pytest.approx(100.0 * max(drawn.max(), 0.0), rel=1e-6, abs=0.01)
+    short = -made.residual_usd
+    assert -0.01 <= short <= made.understated * billed["kva"] + 0.01
+    assert any("kVA facets, 8" in text for text in made.approximations)
+
+
+def test_a_leading_import_costs_as_much_as_a_lagging_one() -> None:
+    """With the sun's inverters supplying more reactive power than the load draws, the peak is theirs."""
+    _, made = _run(KVA, load_pf=1.0, sun_pf=0.6)
+    optimiser = made.by_charge_usd["tariff.kva.demand"]
+    assert optimiser == pytest.approx(made.bill.by_charge["kva"], rel=made.understated)
+    assert made.by_charge_usd["tariff.kvar.demand"] == pytest.approx(made.bill.by_charge["kvar"], abs=0.01)
+    assert made.bill.by_charge["kvar"] > 10_000.0
+
+
+def test_all_load_is_bought_and_all_generation_sold() -> None:
+    data, made = _run(ALL_SOLD)
+    stored = data["battery.discharge_mw"] - data["battery.charge_mw"]
+    assert made.residual_usd == pytest.approx(0.0, abs=0.01)
+    assert made.bill.by_charge["energy"] == pytest.approx(50.0 * float((LOAD_MW - stored).sum()))
+    assert made.bill.by_charge["sell"] == pytest.approx(-80.0 * float(data["solar.power_mw"].sum()))
+    assert data["solar.power_mw"].sum() == pytest.approx(45.0 * SUN.sum())
+
+
+def test_storage_behind_the_load_meter_sells_nothing() -> None:
+    tariff = {
+        **ALL_SOLD,
+        "calendars": {"E": {"rules": [{"hours": [[12, 14]], "period": "on"}], "default": "off"}},
+        "charges": [
+            {"id": "energy", "kind": "energy", "calendar": "E", "price": {"on": 5.0, "off": 0.01}},
+            ALL_SOLD["charges"][1],
+        ],
+    }
+    data, _ = _run(tariff, more={"battery": Battery(bus="B", power_mw=80.0, energy_mwh=400.0)})
+    assert data["tariff.gross_load_mw"].min() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_two_meters_cannot_share_the_parts() -> None:
+    with pytest.raises(InvalidInput, match="behind 2 points of interconnection"):
+        _run(KVA, more={"other": Poi(bus="B", import_limit_mw=5.0)})
+
+
+def test_a_choice_of_tiers_on_apparent_power_asks_for_a_power_factor() -> None:
+    falling = [{"upto": 9000, "price": 9.0}, {"upto": {}, "price": 4.0}]
+    charges = [{"id": "kva", "kind": "demand", "of": "kva", "tiers": falling}]
+    with pytest.raises(InvalidInput, match="power_factor"):
+        _run({**KVA, "charges": charges})
