@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from datetime import date
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from typing import Literal, Self, TypeVar
@@ -18,6 +17,7 @@ from pydantic import Field, model_validator
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared, quantity
+from microgrid.schema.spelling import did_you_mean
 
 
 class Published(Declared):
@@ -149,10 +149,8 @@ def _find(name: str, rows: Iterable[Named], what: str) -> Named:
     wanted = name.casefold().strip()
     if wanted in known:
         return known[wanted]
-    close = get_close_matches(wanted, known, n=4, cutoff=0.5)
-    near = ", ".join(dict.fromkeys(known[key].names[0] for key in close or known))
-    remedy = f"did you mean {near}?" if close else f"known: {near}"
-    raise InvalidInput(Problem(f"unknown {what}", remedy, value=name))
+    names = {alias: row.names[0] for alias, row in known.items()}
+    raise InvalidInput(Problem(f"unknown {what}", did_you_mean(wanted, names.values(), most=4), value=name))
 
 
 __all__ = [

@@ -18,13 +18,13 @@ from pydantic_core import PydanticUndefined
 from microgrid.assets.battery import Battery
 from microgrid.assets.poi import Poi
 from microgrid.case.align import references
-from microgrid.case.explain import did_you_mean
 from microgrid.case.kinds import built_in
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.block import Campus
 from microgrid.formulation.evaluate import Reading, ValueBlock
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared
+from microgrid.schema.spelling import did_you_mean
 
 SAMPLE = Horizon(pd.Timestamp("2025-07-15T05:00Z"), 60, 24, "America/Chicago")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from microgrid.case.source import Location, Source
 from microgrid.errors import Problem
+from microgrid.schema.spelling import did_you_mean
 
 _RULES = {
     "greater_than": "must be greater than {gt}",
@@ -54,18 +54,6 @@ def _merged(problems: Iterable[Problem]) -> list[Problem]:
         else:
             kept.append(problem)
     return kept
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Remedy for an unknown name."""
-    choices = list(known)
-    return near_name(name, choices) or (f"known: {', '.join(choices)}" if choices else "")
-
-
-def near_name(name: str, known: Iterable[str]) -> str:
-    """``did you mean …?``, or nothing when no known name is near."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _main_branch(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -112,7 +100,7 @@ def _wrong_choice(entry: ErrorDetails, source: Source, full: Location, hint: str
         remedy = did_you_mean(str(context["tag"]), _quoted(str(context["expected_tags"])))
         return source.problem((*full, str(context["discriminator"]).strip("'")), "unknown kind", remedy, context["tag"])
     expected, value = str(context.get("expected", "")), entry["input"]
-    remedy = near_name(str(value), _quoted(expected.replace(" or ", ","))) or hint
+    remedy = did_you_mean(str(value), _quoted(expected.replace(" or ", ",")), hint)
     return source.problem(full, f"must be one of {expected}", remedy, value)
 
 
@@ -176,4 +164,4 @@ def _unit_hint(model: type[BaseModel], location: Sequence[str | int]) -> str:
     return ""
 
 
-__all__ = ["did_you_mean", "near_name", "problems_of"]
+__all__ = ["problems_of"]

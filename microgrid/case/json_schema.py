@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from microgrid.case.explain import did_you_mean
 from microgrid.case.kinds import built_in, is_asset
 from microgrid.case.model import CaseHeader
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.part import TariffUse
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -12,12 +12,12 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import microgrid.assets
 from microgrid.assets.asset import Asset
@@ -35,9 +35,30 @@ def built_in() -> dict[str, type[Declared]]:
         found.update(_classes(importlib.import_module(module.name)))
     for group in GROUPS:
         for point in entry_points(group=group):
-            kind_class = point.load()
+            kind_class = _load(point)
+            refuse_taken(kind_of(kind_class), found, point.value)
             found[kind_of(kind_class)] = kind_class
     return dict(sorted(found.items()))
+
+
+def _load(point: EntryPoint) -> type[Declared]:
+    """Class of an installed plugin; InvalidInput when it does not import or has no kind."""
+    try:
+        loaded = point.load()
+    except Exception as failure:
+        rule = f"installed plugin does not import: {type(failure).__name__}: {failure}"
+        raise InvalidInput(Problem(rule, "mend it, or uninstall it", "plugins", point.value)) from failure
+    if not _is_part(loaded):
+        rule = "installed plugin is no class with a `kind`"
+        raise InvalidInput(Problem(rule, "derive one from microgrid.assets.asset.Asset", "plugins", point.value))
+    return cast("type[Declared]", loaded)
+
+
+def refuse_taken(kind: str, found: Mapping[str, type[Declared]], origin: str) -> None:
+    """InvalidInput when a plugin gives a kind that is there already: which of the two a case means must be plain."""
+    if kind in found:
+        rule = f"plugin gives the kind {kind}, which {found[kind].__module__} gives already"
+        raise InvalidInput(Problem(rule, "give the class another `kind`", "plugins", origin))
 
 
 def plugin_classes(file: Path, problem_file: str) -> dict[str, type[Declared]]:
@@ -101,4 +122,4 @@ def _is_part(value: Any) -> bool:
     return "kind" in value.model_fields and hasattr(value, "formulate") and hasattr(value, "example")
 
 
-__all__ = ["built_in", "is_asset", "kind_of", "plugin_classes"]
+__all__ = ["built_in", "is_asset", "kind_of", "plugin_classes", "refuse_taken"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 GROUP = "microgrid.cases"
 
@@ -43,8 +43,7 @@ def find_case(name: str | Path) -> Path:
         return known[str(name)]
     if path.suffix or len(path.parts) > 1:
         raise InvalidInput(Problem("case file does not exist", "check the path", "case", str(name)))
-    near = difflib.get_close_matches(str(name), known, n=1)
-    remedy = f"did you mean {near[0]}?" if near else f"cases: {', '.join(known)}; or give a path to a case.yaml"
+    remedy = did_you_mean(str(name), known, f"cases: {', '.join(known)}; or give a path to a case.yaml")
     raise InvalidInput(Problem("no such case", remedy, "case", str(name)))
 
 

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from microgrid.assets.asset import Asset
 from microgrid.assets.poi import Poi
 from microgrid.case.align import align_inputs
-from microgrid.case.explain import did_you_mean, problems_of
-from microgrid.case.kinds import built_in, is_asset, plugin_classes
+from microgrid.case.explain import problems_of
+from microgrid.case.kinds import built_in, is_asset, plugin_classes, refuse_taken
 from microgrid.case.library import find_case
 from microgrid.case.model import Case, CaseHeader
 from microgrid.case.overrides import apply_overrides
@@ -27,6 +27,7 @@ from microgrid.case.source import Source, read_source
 from microgrid.case.tariff_use import resolve_tariffs, tariff_part
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared
+from microgrid.schema.spelling import did_you_mean
 
 SECTIONS = ("assets", "programs", "tariffs")
 RESERVED = frozenset({"campus", "cost", "injection"})
@@ -99,7 +100,9 @@ def _classes(source: Source, folder: Path, problems: list[Problem]) -> dict[str,
     plugins = source.data.get("plugins") or []
     for place, entry in enumerate(plugins if isinstance(plugins, list) else []):
         try:
-            classes.update(plugin_classes(folder / str(entry), source.file))
+            for kind, found in plugin_classes(folder / str(entry), source.file).items():
+                refuse_taken(kind, classes, str(entry))
+                classes[kind] = found
         except InvalidInput as broken:
             problems.extend(
                 problem

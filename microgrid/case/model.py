@@ -14,10 +14,10 @@ import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from microgrid.assets.asset import Asset
-from microgrid.case.explain import near_name
 from microgrid.formulation.connection import Connection
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, quantity
+from microgrid.schema.spelling import did_you_mean
 
 
 class TimeWindow(Declared):
@@ -37,7 +37,7 @@ class TimeWindow(Declared):
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError) as unknown:
-            near = near_name(zone, available_timezones())
+            near = did_you_mean(zone, available_timezones(), "")
             raise ValueError(f"not an IANA time zone{f'; {near}' if near else ''}") from unknown
         return zone
 

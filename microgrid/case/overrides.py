@@ -8,9 +8,9 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from microgrid.case.explain import did_you_mean
 from microgrid.case.source import Source, plain, reader
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 NAMED = ("assets", "programs", "tariffs")
 """Sections whose entries a user names; a name that is not there is a slip, not a new part."""

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.parsers import TextFileReader
 
-from microgrid.case.explain import did_you_mean
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 SNIFFED_BYTES = 65_536
 PROBED_ROWS = 2_000

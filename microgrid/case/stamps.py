@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from microgrid.case.explain import did_you_mean
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 OFFSET = r"(?:[Zz]|[+-]\d{2}:?\d{2})\s*$"
 MIDNIGHT_AS_24 = r"[T ]24:00(?::00)?$"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def conversion(given: str, wanted: str) -> Conversion:
         return Conversion(source.factor / target.factor, (source.offset - target.offset) / target.factor)
     if not known:
         raise InvalidInput(Problem(f"unit must be {wanted}, the unit of the field", "", "unit", given))
-    close = [unit for unit in known if unit.casefold() == given.casefold()] or get_close_matches(given, known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"give one of {', '.join(known)}"
-    raise InvalidInput(Problem(f"unit cannot be converted to {wanted}", remedy, "unit", given))
+    raise InvalidInput(Problem(f"unit cannot be converted to {wanted}", did_you_mean(given, known), "unit", given))
 
 
 def _kind_of(unit: str) -> dict[str, Conversion]:

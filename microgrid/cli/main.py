@@ -17,15 +17,12 @@ Exit codes: 0 ok, 2 bad input, 3 infeasible, 4 network limit left broken, 5 solv
 
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    """Print the installed version, or say that this is a checkout."""
+    """Print the version."""
     if not asked or context.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from microgrid.schema.version import program_version
 
-    try:
-        click.echo(f"microgrid {version('microgrid')}")
-    except PackageNotFoundError:
-        click.echo("microgrid from a checkout, not installed")
+    click.echo(f"microgrid {program_version()}")
     context.exit()
 
 
@@ -63,8 +60,8 @@ def main(arguments: list[str] | None = None) -> None:
         fail(f"{_headline(wrong)}: {wrong}", wrong.exit_code)
     except KeyboardInterrupt:
         fail("interrupted; nothing was written", 130)
-    except BrokenPipeError:
-        sys.exit(0)
+    except SystemExit as ended:  # click's answer to a broken pipe: the reader (`| head`) has seen enough
+        sys.exit(0 if isinstance(ended.__context__, BrokenPipeError) else ended.code)
     except OSError as refused:
         fail(*_of_the_system(refused))
     except Exception as defect:  # noqa: BLE001 - the one broad catch: a user never sees a traceback

@@ -133,7 +133,7 @@ def _numbers(key: str, text: str) -> tuple[float, ...]:
 
 def _reference(tariff: Tariff, key: str, text: str) -> SeriesRef:
     """File and column of a series, in the unit that the tariff states for it."""
-    from microgrid.case.explain import did_you_mean
+    from microgrid.schema.spelling import did_you_mean
     from microgrid.tariffs.model import SeriesRef
 
     file, sign, column = text.rpartition(":")

@@ -21,7 +21,7 @@ import pandapower
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.connection import Connection
-from microgrid.network.lookup import bus_index_of, nearest
+from microgrid.network.lookup import bus_index_of
 from microgrid.network.profiles import Profiles
 from microgrid.network.short_circuit import (
     FaultData,
@@ -30,6 +30,7 @@ from microgrid.network.short_circuit import (
     rating_mva_of,
     reactive_capability_mvar,
 )
+from microgrid.schema.spelling import did_you_mean
 
 Injections = Mapping[tuple[str, str], np.ndarray]
 TABLES = ("load", "sgen", "storage", "gen")
@@ -234,7 +235,7 @@ def _problems(net: Any, connections: Sequence[Connection], injections: Injection
         key = (connection.part, connection.bus)
         if connection.bus not in known:
             rule = f'network "{net.name}" has no such bus'
-            problems.append(Problem(rule, nearest(connection.bus, known), field, connection.bus))
+            problems.append(Problem(rule, did_you_mean(connection.bus, sorted(known), most=3), field, connection.bus))
         if key in seen:
             remedy = "state each bus once, with the whole share"
             problems.append(Problem("the part connects twice at this bus", remedy, field, connection.bus))

@@ -26,9 +26,10 @@ from microgrid.network.contract_data import (
     reference_problems,
     short_circuit_problems,
 )
-from microgrid.network.lookup import bus_index_of, nearest
+from microgrid.network.lookup import bus_index_of
 from microgrid.network.source import read_source
 from microgrid.network.source_branches import fused_buses
+from microgrid.schema.spelling import did_you_mean
 
 STIFFNESS = 20.0
 """Least ratio of the ideal source's fault level to that of the Thevenin line; below it the impedance counts twice."""
@@ -77,7 +78,7 @@ def _poi_problems(net: Any) -> Iterator[Problem]:
     named = net.bus[net.bus["name"] == poi]
     if len(named) != 1:
         rule = f"the POI must name exactly one bus, this names {len(named)}"
-        remedy = "rename the others" if len(named) else nearest(poi, net.bus["name"].astype(str))
+        remedy = "rename the others" if len(named) else did_you_mean(poi, sorted(net.bus["name"].astype(str)), most=3)
         yield Problem(rule, remedy, "poi", poi)
     elif not bool(named.in_service.iloc[0]):
         yield Problem("the POI bus is out of service", "set in_service of this bus", "poi", poi)

@@ -22,7 +22,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.network.contract import require_contract
-from microgrid.network.lookup import nearest
+from microgrid.schema.spelling import did_you_mean
 
 GROUP = "microgrid.networks"
 
@@ -48,7 +48,7 @@ def load_network(name_or_path: str | Path) -> Any:
         raise InvalidInput(Problem("there is no such network", _unknown_remedy(text, known), "network", text))
     if not path.is_file():
         siblings = [entry.name for entry in path.parent.glob("*.*")] if path.parent.is_dir() else []
-        remedy = nearest(path.name, [name for name in siblings if name.endswith((".py", ".json"))])
+        remedy = did_you_mean(path.name, [name for name in siblings if name.endswith((".py", ".json"))], most=3)
         raise InvalidInput(Problem("there is no such network file", remedy, "network", text))
     read = _read_json if path.suffix == ".json" else _run_file
     return _finish(read(path), str(path))
@@ -86,7 +86,7 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def _unknown_remedy(text: str, known: list[str]) -> str:
-    return f"{nearest(text, known)} A path must end in .py or .json"
+    return f"{did_you_mean(text, known, most=3)} (a path must end in .py or .json)"
 
 
 def _parse(path: Path) -> ast.Module:

@@ -9,7 +9,7 @@ import numpy as np
 from microgrid.powerflow.flows import Tapped, branch_quantities
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.limits import Limits
-from microgrid.powerflow.newton import Points, numba_wanted
+from microgrid.powerflow.newton import Points, numba_pays
 from microgrid.powerflow.solve import SANE_VM_PU, Model, residual
 
 
@@ -77,7 +77,7 @@ class Judged:
 
 def judge(model: Model, limits: RowLimits, columns: Judged) -> Verdict:
     """Judge all columns; compiled when numba is there."""
-    if not numba_wanted():
+    if not numba_pays(columns.voltage.size):
         return _judge_numpy(model, limits, columns)
     from microgrid.powerflow import judge_kernel  # noqa: PLC0415 -- numba must stay optional
 

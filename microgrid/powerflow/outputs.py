@@ -11,7 +11,7 @@ import xarray as xr
 
 from microgrid.powerflow.flows import QUANTITIES, Tapped, branch_quantities
 from microgrid.powerflow.grid import Grid
-from microgrid.powerflow.newton import numba_wanted
+from microgrid.powerflow.newton import numba_pays
 from microgrid.powerflow.solve import Status
 
 BUS = {"vm_pu": ("1", "voltage magnitude"), "va_degree": ("degree", "voltage angle")}
@@ -94,7 +94,7 @@ class Recorder:
     def write_branches(self, place: slice, voltage: np.ndarray, ok: np.ndarray, tapped: Tapped) -> None:
         """Write branch powers, currents and loadings, and the losses, of one chunk."""
         losses = self.arrays["losses_mw"]
-        if not numba_wanted():
+        if not numba_pays(voltage.size):
             values = branch_quantities(self.grid, voltage, tapped)
             for name, part in values.items():
                 self.write(name, place, part, ok)

@@ -23,6 +23,7 @@ from typing import Any
 import xarray as xr
 
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.version import program_version
 
 MANIFEST, SUMMARY, CASE, DISPATCH, POWERFLOW, INPUTS, BILL, NETWORK = (
     "manifest.json",
@@ -37,7 +38,7 @@ MANIFEST, SUMMARY, CASE, DISPATCH, POWERFLOW, INPUTS, BILL, NETWORK = (
 CUTS = "cuts.jsonl"
 ALWAYS = (SUMMARY, CASE, DISPATCH, INPUTS, BILL)
 READ = (*ALWAYS, POWERFLOW, NETWORK, CUTS)
-PACKAGES = ("microgrid", "pandapower", "pyomo", "highspy", "numpy", "scipy", "xarray", "numba", "holidays", "tzdata")
+PACKAGES = ("pandapower", "pyomo", "highspy", "numpy", "scipy", "xarray", "numba", "holidays", "tzdata")
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,8 @@ def changed_files(results: Results) -> list[str]:
 
 def versions() -> dict[str, str]:
     """Versions of the program, its numerical libraries and Python."""
-    found = {"python": platform.python_version(), "platform": f"{platform.system()} {platform.machine()}"}
+    found = {"microgrid": program_version(), "python": platform.python_version()}
+    found["platform"] = f"{platform.system()} {platform.machine()}"
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from microgrid.powerflow.outage_cases import Outage, double_outage, resolve_outa
 from microgrid.powerflow.outage_columns import solve_outages
 from microgrid.powerflow.outages import OutageStatus, intact_network, run_outages
 from microgrid.powerflow.screening import Screening
+from microgrid.schema.spelling import did_you_mean
 from microgrid.study.network_check import NetworkCheck
 
 BLOCK = 512
@@ -71,12 +71,8 @@ def named_outages(check: NetworkCheck, *, buses: bool = False, doubles: Sequence
         names = [name.strip() for name in text.split("+")]
         unknown = [name for name in names if name not in known]
         if len(names) != 2 or unknown:
-            near = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
-            remedy = (
-                f"did you mean {near[0]}?"
-                if near
-                else "name two outages as `microgrid contingency` lists them, joined by +"
-            )
+            listed = "name two outages as `microgrid contingency` lists them, joined by +"
+            remedy = did_you_mean(unknown[0], known, listed) if unknown else listed
             problems.append(Problem("not two known outages", remedy, "--double", text))
         else:
             stated.append(double_outage(known[names[0]], known[names[1]]))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
+from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.axis import NAIVE
 from microgrid.tariffs.charges import (
     AnnualMinimum,
@@ -282,10 +282,7 @@ def _contract(tariff: Tariff, path: Path, name: str) -> Iterator[Finding]:
 
 
 def _unknown(path: Path, what: str, name: str, known: Iterable[str]) -> Finding:
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    remedy = f"did you mean `{close[0]}`?" if close else f"known: {', '.join(names[:12]) or 'none'}"
-    return Finding(path, f"unknown {what}", remedy, name)
+    return Finding(path, f"unknown {what}", did_you_mean(name, sorted(known)) or "known: none", name)
 
 
 __all__ = ["Finding", "Findings", "find_problems"]

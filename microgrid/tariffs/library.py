@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.read import read_tariff
 
@@ -51,10 +51,7 @@ def find_tariff(name: str | Path, *, folder: Path | None = None, allow_secondary
     path = Path(name) if folder is None else folder / name
     if path.suffix in {".yaml", ".yml"}:
         return read_tariff(path)
-    close = difflib.get_close_matches(str(name), shipped, n=1)
-    remedy = (
-        f"did you mean `{close[0]}`?" if close else "see `microgrid list tariffs`, or give the path of a .yaml file"
-    )
+    remedy = did_you_mean(str(name), shipped, "see `microgrid list tariffs`, or give the path of a .yaml file")
     raise InvalidInput(Problem("no such tariff", remedy, "tariff", str(name)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.checks import Findings
 from microgrid.tariffs.model import Tariff
 
@@ -91,8 +91,8 @@ def _position(content: Any, path: Sequence[str | int]) -> tuple[list[str], int, 
 
 def _remedy(kind: str, path: Sequence[str | int]) -> str:
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(path[-1]), Tariff.model_fields, n=1) if len(path) == 1 else []
-        return f"did you mean `{close[0]}`?" if close else "remove it, or check the spelling"
+        known = Tariff.model_fields if len(path) == 1 else ()
+        return did_you_mean(str(path[-1]), known, "remove it, or check the spelling")
     if kind == "missing":
         return "add the field"
     return ""

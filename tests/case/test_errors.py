@@ -124,7 +124,7 @@ ONE_LINE = {
     ),
     "unknown network": (
         "assets:", "network: singel_bus\nassets:",
-        'case.yaml:3:1: network: singel_bus: there is no such network: did you mean "single_bus"? A path must end in .py or .json',
+        "case.yaml:3:1: network: singel_bus: there is no such network: did you mean single_bus? (a path must end in .py or .json)",
     ),
     "unknown bus": (
         "assets:\n", "network: single_bus\nassets:\n  sun: {kind: solar, bus: CAMPS, power_mw: 1, capacity_factor: 1}\n",
@@ -233,6 +233,14 @@ def test_plugins_that_fail(told: Told, content: str | None, line: str) -> None:
     if content is not None:
         Path("p.py").write_text(content)
     assert told(CASE + "plugins: [p.py]\n") == [line]
+
+
+def test_a_plugin_that_gives_a_kind_that_is_there_already(told: Told) -> None:
+    Path("p.py").write_text("from microgrid.assets.battery import Battery\nclass Mine(Battery):\n    pass\n")
+    rule = "plugin gives the kind battery, which microgrid.assets.battery gives already"
+    assert told(CASE + "plugins: [p.py]\n") == [
+        f"case.yaml:7:11: plugins.0: p.py: {rule}: give the class another `kind`"
+    ]
 
 
 def test_plugins_are_a_list(told: Told) -> None:

@@ -119,7 +119,7 @@ def test_unit_of_another_kind(told: Told) -> None:
     (line,) = told(DAY, more=", unit: $/MWh")
     assert (
         line
-        == "case.yaml:5:82: assets.office.power_mw.unit: $/MWh: unit cannot be converted to MW: give one of MW, GW, kW, W"
+        == "case.yaml:5:82: assets.office.power_mw.unit: $/MWh: unit cannot be converted to MW: known: MW, GW, kW, W"
     )
 
 

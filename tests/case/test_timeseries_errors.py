@@ -319,7 +319,7 @@ def test_half_past_rows_do_not_line_up(tmp_path: Path) -> None:
     ("given", "wanted", "remedy"),
     [
         ("kWh", "MW", "did you mean kW?"),
-        ("furlong", "MW", "give one of MW, GW, kW, W"),
+        ("furlong", "MW", "known: MW, GW, kW, W"),
         ("mw", "MW", "did you mean MW?"),
         ("$/MW", "$/MWh", "did you mean $/MWh?"),
         ("USD", "$/BTC", "did you mean USD/BTC?"),

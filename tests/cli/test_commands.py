@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,16 @@ def test_version_is_told_from_a_checkout_too(run: Callable[..., Any]) -> None:
     code, out, _ = run("--version")
     assert code == 0
     assert out.startswith("microgrid ")
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+    listing = [sys.executable, "-m", "microgrid.cli.main", "list", "tariffs"]
+    with subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_unknown_commands_and_options_end_with_code_two(run: Callable[..., Any]) -> None:

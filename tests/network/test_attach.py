@@ -215,8 +215,8 @@ def test_no_power_is_gained_or_lost_and_table_order_is_kept(built, drawn):
 @pytest.mark.parametrize(
     ("connections", "injections", "rule", "remedy"),
     [
-        ([Connection("m", "MINE1", "load")], {("m", "MINE1"): np.zeros(2)}, "no such bus", '"MINE_1"'),
-        ([Connection("m", "mine_1", "load")], {("m", "mine_1"): np.zeros(2)}, "no such bus", '"MINE_1"'),
+        ([Connection("m", "MINE1", "load")], {("m", "MINE1"): np.zeros(2)}, "no such bus", "MINE_1"),
+        ([Connection("m", "mine_1", "load")], {("m", "mine_1"): np.zeros(2)}, "no such bus", "MINE_1"),
         ([Connection("m", "PV", "load")] * 2, {("m", "PV"): np.zeros(2)}, "twice", "once"),
         ([Connection("m", "PV", "load")], {}, "no injection", ""),
         ([Connection("g", "PV", "grid")], {}, "point of interconnection", "POI"),

@@ -69,14 +69,14 @@ def test_a_json_file_works_by_path(tmp_path, built):
 
 def test_an_unknown_name_is_told_with_near_ones():
     problem = problem_of("two_feder_campus")
-    assert '"two_feeder_campus"' in problem.remedy
+    assert "two_feeder_campus" in problem.remedy
     assert problem.value == "two_feder_campus"
     assert ".py or .json" in problem_of("").remedy
 
 
 def test_a_missing_file_is_told_with_its_neighbours(tmp_path):
     (tmp_path / "campus_a.py").write_text("")
-    assert '"campus_a.py"' in problem_of(tmp_path / "campus_b.py").remedy
+    assert "campus_a.py" in problem_of(tmp_path / "campus_b.py").remedy
     assert "no such network file" in problem_of(tmp_path / "nowhere" / "x.json").rule
 
 

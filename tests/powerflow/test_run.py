@@ -12,6 +12,7 @@ import pytest
 
 from microgrid.errors import InvalidInput
 from microgrid.network.profiles import Profiles
+from microgrid.powerflow import newton
 from microgrid.powerflow.controls import Controls
 from microgrid.powerflow.extract import pandapower_options
 from microgrid.powerflow.reference import apply_step, compare_with_pandapower
@@ -86,6 +87,15 @@ def test_numpy_path_gives_the_same_answers(name: Any, make_profiles: Any, monkey
     plain = run_power_flow(net, profiles)
     np.testing.assert_allclose(plain["vm_pu"], compiled["vm_pu"], atol=1e-10)
     np.testing.assert_array_equal(plain["status"], compiled["status"])
+
+
+def test_a_small_problem_does_not_start_a_compilation(monkeypatch: Any) -> None:
+    monkeypatch.delenv("MICROGRID_NUMBA")
+    monkeypatch.setattr(newton, "compiled", lambda: False)
+    assert not newton.numba_pays(24 * 40)
+    assert newton.numba_pays(8760 * 40)
+    monkeypatch.setattr(newton, "compiled", lambda: True)
+    assert newton.numba_pays(24 * 40)
 
 
 def test_chunks_do_not_change_the_answer(ring_network: Any, make_profiles: Any) -> None:

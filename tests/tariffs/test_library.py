@@ -103,7 +103,7 @@ def test_prices_hold_for_most_of_the_load(dates: dict[str, str], rule: str | Non
 
 
 def test_unknown_names_are_guessed_at() -> None:
-    with pytest.raises(InvalidInput, match="did you mean `sce-tou-8-d-2024`"):
+    with pytest.raises(InvalidInput, match="did you mean sce-tou-8-d-2024"):
         find_tariff("sce-tou8-d-2024")
 
 

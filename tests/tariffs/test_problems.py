@@ -26,7 +26,7 @@ def _problems(text: str) -> tuple[Problem, ...]:
 
 PK = "id: t\ndeterminants: {pk: {kind: demand}}\ncharges:\n"
 RULES = [
-    (HEAD + "charges:\n- {id: e, kind: energy, calendar: E, price: {onn: .1, off: .2}}\n", 4, "unknown period", "did you mean `on`"),
+    (HEAD + "charges:\n- {id: e, kind: energy, calendar: E, price: {onn: .1, off: .2}}\n", 4, "unknown period", "did you mean on"),
     (HEAD + "charges:\n- {id: e, kind: energy, calendar: E, price: {on: .1}}\n", 4, "no price for period `off`", "every period"),
     (HEAD + "charges:\n- {id: e, kind: energy, calendar: F, price: .1}\n", 4, "unknown calendar", "known: E"),
     ("id: t\ncharges:\n- {id: d, kind: demand, of: pk, price: 1}\n", 3, "unknown determinant", "known: none"),
@@ -39,7 +39,7 @@ RULES = [
     ("id: t\ncharges:\n- {id: e, kind: energy, tiers: [{upto: {kwh_per_kw: 9}, price: 1}, {upto: {}, price: 2}]}\n", 3, "hours-use", "kw:"),
     ("id: t\ncharges:\n- {id: r, kind: percent, pct: .1, of: [e]}\n- {id: e, kind: energy, price: .1}\n", 3, "listed before", ""),
     ("id: t\ncharges:\n- {id: e, kind: energy, price: .1}\n- {id: e, kind: fixed, amount: 1}\n", 4, "two charges", "rename"),
-    ("id: t\nchargs: []\n", 2, "Extra inputs", "did you mean `charges`"),
+    ("id: t\nchargs: []\n", 2, "Extra inputs", "did you mean charges"),
     ("id: t\ntimezone: America/Chicgo\n", 2, "unknown zone", "America/Chicago"),
     ("id: t\ncalendars:\n  E: {rules: [{hours: [[22, 6]], period: n}]}\n", 3, "must ascend", ""),
     ("id: t\nholidays: {calendar: US, include: [Labour Day]}\n", 2, "no such holiday", ""),

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from microgrid.case.explain import did_you_mean
 from microgrid.case.imports.generic import csv_bitcoin, csv_fuel, csv_load, csv_prices, csv_weather
 from microgrid.case.imports.load import azure_requests, energyplus_load
 from microgrid.case.imports.markets import caiso_prices, ercot_prices, pjm_load, pjm_prices
@@ -15,6 +14,7 @@ from microgrid.case.imports.reference import refuse_shift
 from microgrid.case.imports.regular import CleanSeries, RawSeries, regularise
 from microgrid.case.imports.weather import epw_weather
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 Reader = Callable[[Path, ImportOptions], RawSeries]
 

@@ -16,7 +16,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from microgrid.assets.hashprice import hashprice_usd_per_ph_day, subsidy_on
-from microgrid.case.explain import did_you_mean
 from microgrid.case.imports.clock import local_beginnings, usual_step
 from microgrid.case.imports.options import ImportOptions
 from microgrid.case.imports.regular import RawSeries, Values
@@ -24,6 +23,7 @@ from microgrid.case.imports.table import headers, line_of, numbers, plain, read_
 from microgrid.case.stamps import OFFSET
 from microgrid.case.units import conversion
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 TIME_NAMES = r"time|date|timestamp|interval|hour_utc|period"
 UNITS_IN_HEADERS: Mapping[str, str] = {

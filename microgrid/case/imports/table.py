@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from microgrid.case.explain import did_you_mean
 from microgrid.case.series_file import read_header
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 CHUNK_ROWS = 200_000
 Values = NDArray[np.float64]
