@@ -18,11 +18,13 @@ from microgrid.formulation.connection import NetworkCut
 from microgrid.powerflow.flows import Tapped, branch_quantities, terminal_currents
 from microgrid.powerflow.judge import RowLimits
 from microgrid.powerflow.newton import Points
+from microgrid.powerflow.online import Online
 from microgrid.powerflow.outage_cases import OutageCase
 from microgrid.powerflow.outage_columns import Intact, OutageColumns
 from microgrid.powerflow.outages import row_names
 from microgrid.powerflow.sensitivity import Sensitivity, sensitivity
 from microgrid.powerflow.settle import Regulated
+from microgrid.powerflow.shared_slack import SharedSlack
 from microgrid.powerflow.solve import drawn_power, pick_points
 
 Quantity = Literal["voltage low", "voltage high", "current"]
@@ -61,7 +63,8 @@ class CutOptions:
 class Snapshot:
     """Solved columns to cut at: `steps` (columns,) in the profiles, `outage` (columns,) labels, "" when intact.
 
-    `out` (branches, columns) and `dead` (bus rows, columns) are what an outage has taken.
+    `out` (branches, columns) and `dead` (bus rows, columns) are what an outage has taken; `shared` is how an island
+    shares its unbalance, None where the reference carries it.
     """
 
     system: Regulated
@@ -72,6 +75,7 @@ class Snapshot:
     outage: tuple[str, ...]
     out: np.ndarray
     dead: np.ndarray
+    shared: SharedSlack | None = None
 
     def pick(self, columns: np.ndarray) -> Snapshot:
         """The chosen columns."""
@@ -84,6 +88,7 @@ class Snapshot:
             tuple(self.outage[column] for column in columns),
             self.out[:, columns],
             self.dead[:, columns],
+            None if self.shared is None else self.shared.pick(columns),
         )
 
 
@@ -101,6 +106,7 @@ def intact_snapshot(intact: Intact, steps: np.ndarray | None = None) -> Snapshot
         outage=("",) * count,
         out=np.zeros((len(grid.branches.label), count), bool),
         dead=np.zeros((grid.buses, count), bool),
+        shared=SharedSlack.at(intact.system, Online.at(grid, intact.profiles, intact.steps)),
     )
     return whole if len(ok) == count else whole.pick(ok)
 
@@ -123,6 +129,7 @@ def outage_snapshot(
         outage=tuple(cases[number].outage.label for number in columns.case),
         out=out[columns.case].T,
         dead=np.stack([case.dead for case in cases])[columns.case].T,
+        shared=columns.shared,
     )
     return whole.pick(np.flatnonzero(columns.ok))
 
@@ -193,7 +200,8 @@ class Tangent:
         """Linearise the columns for the decisions at live buses."""
         live = tuple(decision for decision in decisions if decision.row >= 0)
         rows, place = np.unique(np.array([decision.row for decision in live], np.int64), return_inverse=True)
-        slopes = sensitivity(snapshot.system.model, snapshot.points, snapshot.voltage, rows)
+        model, points = snapshot.system.model, snapshot.points
+        slopes = sensitivity(model, points, snapshot.voltage, rows, snapshot.shared)
         fold_p = np.zeros((len(rows), len(live)))
         fold_p[place, np.arange(len(live))] = [decision.share for decision in live]
         fold_q = fold_p * np.array([decision.q_per_mw for decision in live])

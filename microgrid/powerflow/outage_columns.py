@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections, element_parts, element_power
 from microgrid.powerflow.judge import Judged, RowLimits, Verdict, judge
-from microgrid.powerflow.loops import Loop, ReactiveLimitLoop, StepLoop
+from microgrid.powerflow.loops import IdleReferenceLoop, Loop, ReactiveLimitLoop, SlackLoop, StepLoop
 from microgrid.powerflow.newton import Overlay, Points
 from microgrid.powerflow.online import Online
 from microgrid.powerflow.outage_cases import OutageCase
 from microgrid.powerflow.sensitivity import branch_admittances
 from microgrid.powerflow.settle import Regulated, Run, Settled
+from microgrid.powerflow.shared_slack import SharedSlack
 from microgrid.powerflow.solve import RESIDUAL_TOLERANCE_PU
 
 BROKEN = 1e-5  # relative overload, or voltage in pu, beyond which a limit counts as broken
@@ -37,7 +38,8 @@ class Intact:
 class OutageColumns:
     """Solved columns: outage number `case` and place `column` in `Intact.steps` of each, and what came of it.
 
-    `redispatched_mw` and `tripped_mw` (columns,) are what the automatic actions moved.
+    `redispatched_mw` and `tripped_mw` (columns,) are what the automatic actions moved; `shared` is how an island shares
+    its unbalance, None where the reference carries it.
     """
 
     case: np.ndarray
@@ -49,6 +51,7 @@ class OutageColumns:
     converged: np.ndarray
     redispatched_mw: np.ndarray
     tripped_mw: np.ndarray
+    shared: SharedSlack | None = None
 
     @property
     def ok(self) -> np.ndarray:
@@ -78,13 +81,17 @@ class _Build:
     tapped: Tapped
     redispatched_mw: np.ndarray
     tripped_mw: np.ndarray
+    shared: SharedSlack | None = None
+    total: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     def points(self, voltage: np.ndarray) -> Points:
         """Points that start at `voltage`, whose held buses already carry their set points."""
         power = self.given.power
-        if self.limits.side.any():
+        if self.limits.side.any() or self.shared is not None:
             power = power.copy()
             self.limits.inject(power, np.arange(power.shape[1]))
+        if self.shared is not None:
+            np.add.at(power, self.shared.rows, self.shared.weight * self.total)
         given = self.given
         return Points(power, voltage, self.limits.holds, given.current, given.impedance, self.frozen, self.overlay)
 
@@ -125,6 +132,7 @@ def _build(
     frozen = dead[case].T if dead[np.unique(case)].any() else None
     build = _Build(intact, cases, case, column, given, limits, frozen, overlay, tapped, zeros, zeros.copy())
     build.overlay = Overlay.join([overlay, *_removals(grid, cases, case, tapped)])
+    build.shared, build.total = _shared_after(intact, cases, case, online), zeros.copy()
     if any(cases[number].injections for number in np.unique(case)):
         _lose_injections(build, actions)
     if frozen is not None:
@@ -137,12 +145,27 @@ def _without_limits(intact: Intact) -> Injections:
     settled, grid = intact.settled, intact.system.model.grid
     points = settled.points
     power = points.power
+    if settled.shared.any():  # the outage shares the unbalance anew
+        power = power.copy()
+        np.subtract.at(power, grid.tables["gen"].bus, settled.shared)
     if settled.at_limit.any():
         side = settled.at_limit
         low, high = Online.at(grid, intact.profiles, intact.steps).bus_limits_mvar() / grid.base_mva
         power = power.copy()
         power[grid.controlled] -= 1j * np.where(side > 0, high, np.where(side < 0, low, 0.0))
     return Injections(power, points.current, points.impedance, settled.given.vm_pu)
+
+
+def _shared_after(
+    intact: Intact, cases: tuple[OutageCase, ...], case: np.ndarray, online: Online
+) -> SharedSlack | None:
+    """How an island shares its unbalance after the outages: generators that are lost or dead take no part."""
+    bus, share = online.grid.tables["gen"].bus, online.share.copy()
+    for number in np.unique(case):
+        gone = (bus >= 0) & cases[number].dead[bus]
+        gone[[place for table, place in cases[number].injections if table == "gen"]] = True
+        share[np.ix_(gone, case == number)] = 0.0
+    return SharedSlack.at(intact.system, replace(online, share=share))
 
 
 def _removals(grid: Grid, cases: tuple[OutageCase, ...], case: np.ndarray, tapped: Tapped) -> list[Overlay]:
@@ -246,10 +269,12 @@ def _solve(build: _Build, limits: RowLimits) -> OutageColumns:
     points = build.points(before)
     solution = system.model.network.solve(points)
     voltage, converged = solution.voltage, solution.converged.copy()
-    late = ~converged | _wants_limits(build, points, voltage)
+    late = ~converged | _wants_limits(build, points, voltage) | (build.shared is not None)
     if late.any():
         _settle_late(build, np.flatnonzero(late), before, voltage, converged)
         points = build.points(voltage)
+    if build.shared is not None:
+        converged &= ~build.shared.lost
     verdict = _judge(build, limits, points, voltage, before)
     return OutageColumns(
         case=build.case,
@@ -261,6 +286,7 @@ def _solve(build: _Build, limits: RowLimits) -> OutageColumns:
         converged=converged,
         redispatched_mw=build.redispatched_mw,
         tripped_mw=build.tripped_mw,
+        shared=build.shared,
     )
 
 
@@ -310,9 +336,16 @@ def _settle_late(
         limits.side[:, late],
         limits.releases[:, late],
     )
-    run = _run(build, [part], late)
-    run = replace(run, holds=part.holds)
+    reference = before[build.intact.system.model.grid.reference][:, late]
+    loops: list[Loop] = [part]
+    if build.shared is not None:
+        shared = build.shared.pick(late)
+        slack = SlackLoop(shared.rows, shared.weight, shared.own, build.total[late])
+        loops += [slack, IdleReferenceLoop(shared.idle[None], reference)]
+    run = replace(_run(build, loops, late), holds=part.holds, reference=reference)
     solved, _ = run.to_rest(before[:, late])
+    if build.shared is not None:
+        build.total[late] = slack.total
     voltage[:, late], converged[late] = solved.voltage, solved.ok
     limits.holds[:, late], limits.side[:, late] = part.holds, part.side
 

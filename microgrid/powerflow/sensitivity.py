@@ -19,6 +19,7 @@ from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Branches
 from microgrid.powerflow.kernel_numpy import DENSE_ROWS, jacobian
 from microgrid.powerflow.newton import Points
+from microgrid.powerflow.shared_slack import SharedSlack
 from microgrid.powerflow.solve import Model, drawn_power, pick_points
 
 BLOCK = 128
@@ -66,44 +67,105 @@ def branch_admittances(branches: Branches, tapped: Tapped, branch: np.ndarray, c
     return y
 
 
-def sensitivity(model: Model, points: Points, voltage: np.ndarray, inputs: np.ndarray) -> Sensitivity:
+def sensitivity(
+    model: Model, points: Points, voltage: np.ndarray, inputs: np.ndarray, shared: SharedSlack | None = None
+) -> Sensitivity:
     """Sensitivities of all columns of solved `points` to injections at the bus rows `inputs`.
 
     An injection at a reference bus moves no voltage and relieves the source one for one. A reactive injection at a bus
-    that holds its voltage moves nothing. A dead bus has no effect.
+    that holds its voltage moves nothing. A dead bus has no effect. With `shared` the unbalance is that of an island:
+    several generators respond, and the active part of `source_p` and `source_q` is what all of them give together.
     """
     inputs = np.asarray(inputs, np.int64)
-    count = voltage.shape[1]
-    parts = []
-    for begin in range(0, count, BLOCK):
-        columns = np.arange(begin, min(begin + BLOCK, count))
-        part = points if len(columns) == count else pick_points(points, columns)
-        parts.append(_block(model, part, voltage[:, columns], inputs))
-    by_p, by_q = (np.concatenate([part[side] for part in parts]) / model.grid.base_mva for side in (0, 1))
+    if shared is None:
+        by_p, by_q, _ = _changes(model, points, voltage, inputs)
+        return _with_sources(model, points, voltage, inputs, by_p, by_q)
+    rows = np.concatenate([inputs, shared.rows])
+    by_p, by_q, by_magnitude = _changes(model, points, voltage, rows, magnitude=bool(shared.idle.any()))
+    alone = _with_sources(model, points, voltage, rows, by_p, by_q)
+    return _share(model, points, alone, by_magnitude, shared)
+
+
+def _with_sources(
+    model: Model, points: Points, voltage: np.ndarray, inputs: np.ndarray, by_p: np.ndarray, by_q: np.ndarray
+) -> Sensitivity:
     at_source = np.isin(inputs, model.grid.reference)
     source_p = _source(model, points, voltage, by_p) - at_source
     source_q = _source(model, points, voltage, by_q) - 1j * at_source
     return Sensitivity(inputs, voltage, by_p, by_q, source_p, source_q)
 
 
-def _block(model: Model, points: Points, voltage: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Complex voltage change per pu P and per pu Q, each (columns, buses, k)."""
+def _share(
+    model: Model, points: Points, alone: Sensitivity, by_magnitude: np.ndarray, shared: SharedSlack
+) -> Sensitivity:
+    """Let the generators of an island respond; the last inputs of `alone` are their bus rows."""
+    voltage, units = alone.voltage, len(shared.rows)
+    k = len(alone.inputs) - units
+    of_units = alone.source_p[:, k:]
+    of_magnitude = _source(model, points, voltage, by_magnitude)[:, 0]
+    moved = np.einsum("gc,cbg->cb", shared.weight, alone.voltage_p[:, :, k:])
+    given = np.einsum("gc,cg->c", shared.weight, of_units + 1.0)
+    voltages, sources = [], []
+    for change, source in ((alone.voltage_p, alone.source_p), (alone.voltage_q, alone.source_q)):
+        total, magnitude = shared.respond(source[:, :k], of_units, of_magnitude)
+        own = moved[:, :, None] * total[:, None, :] + by_magnitude * magnitude[:, None, :]
+        voltages.append(change[:, :, :k] + own)
+        sources.append(source[:, :k] + given[:, None] * total + of_magnitude[:, None] * magnitude)
+    return Sensitivity(alone.inputs[:k], voltage, *voltages, *sources)
+
+
+def _changes(
+    model: Model, points: Points, voltage: np.ndarray, inputs: np.ndarray, *, magnitude: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Complex voltage change per MW and per Mvar (columns, buses, k), and per pu of the reference's magnitude."""
+    count, parts = voltage.shape[1], []
+    for begin in range(0, count, BLOCK):
+        columns = np.arange(begin, min(begin + BLOCK, count))
+        part = points if len(columns) == count else pick_points(points, columns)
+        parts.append(_block(model, part, voltage[:, columns], inputs, magnitude=magnitude))
+    by_p, by_q, by_magnitude = (np.concatenate([part[side] for part in parts]) for side in range(3))
+    return by_p / model.grid.base_mva, by_q / model.grid.base_mva, by_magnitude
+
+
+def _block(
+    model: Model, points: Points, voltage: np.ndarray, inputs: np.ndarray, *, magnitude: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Complex voltage change per pu P, per pu Q (columns, buses, k) and of the reference's magnitude (…, 1)."""
     network = model.network
     stack = network.linearised(points, voltage)
     row, column, value = jacobian(stack)
     size, k = 2 * len(network.rows), len(inputs)
-    right = np.zeros((size, 2 * k))
+    right = np.zeros((size, 2 * k + 1))
     place = network.row_of[inputs]
     live = np.flatnonzero(place >= 0)
     right[2 * place[live], live] = 1.0
     right[2 * place[live] + 1, k + live] = 1.0
     rights = np.repeat(right[None], voltage.shape[1], axis=0)
+    toward = _reference_direction(model, voltage) if magnitude else np.zeros_like(voltage)
+    pushed = voltage * np.conj(_network_current(model, points, toward))
+    rights[:, 0::2, -1], rights[:, 1::2, -1] = -pushed[network.rows].real.T, -pushed[network.rows].imag.T
     for held, part, fixed in stack.held():
         rights[fixed, 2 * held + part] = 0.0
     state = _solve(row, column, value, rights, size)
-    out = np.zeros((voltage.shape[1], voltage.shape[0], 2 * k), complex)
+    out = np.zeros((voltage.shape[1], voltage.shape[0], 2 * k + 1), complex)
     out[:, network.rows] = voltage[network.rows].T[:, :, None] * (1j * state[:, 0::2] + state[:, 1::2])
-    return out[:, :, :k], out[:, :, k:]
+    out[:, :, -1] += toward.T
+    return out[:, :, :k], out[:, :, k:-1], out[:, :, -1:]
+
+
+def _reference_direction(model: Model, voltage: np.ndarray) -> np.ndarray:
+    """Unit phasor of the reference along its voltage, zero elsewhere, (buses, columns)."""
+    toward = np.zeros_like(voltage)
+    at = voltage[model.grid.reference]
+    toward[model.grid.reference] = at / np.abs(at)
+    return toward
+
+
+def _network_current(model: Model, points: Points, change: np.ndarray) -> np.ndarray:
+    """Y dV of every bus, overlay included, (buses, columns)."""
+    current, overlay = np.asarray(model.grid.y_bus @ change), points.overlay
+    np.add.at(current, (overlay.row_bus, overlay.column), overlay.delta * change[overlay.column_bus, overlay.column])
+    return current
 
 
 def _solve(row: np.ndarray, column: np.ndarray, value: np.ndarray, rights: np.ndarray, size: int) -> np.ndarray:
@@ -119,17 +181,18 @@ def _solve(row: np.ndarray, column: np.ndarray, value: np.ndarray, rights: np.nd
 
 
 def _source(model: Model, points: Points, voltage: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Change of the power all sources draw through the network: V conj(Y dV) at their buses, MVA (columns, k)."""
+    """Change of the power all sources draw through the network, V conj(Y dV) + dV conj(Y V), MVA (columns, k)."""
     total = np.zeros((voltage.shape[1], change.shape[2]), complex)
     reference, overlay = model.grid.reference, points.overlay
     y = model.grid.y_bus[reference]
+    now = np.conj(drawn_power(model, points, voltage, reference) / voltage[reference])
     for place, row in enumerate(reference):
         entries = y[place].tocoo()
         current = np.einsum("e,cek->ck", entries.data, change[:, entries.coords[1]])
         hit = np.flatnonzero(overlay.row_bus == row) if len(overlay.column) else np.zeros(0, np.int64)
         extra = overlay.delta[hit, None] * change[overlay.column[hit], overlay.column_bus[hit]]
         np.add.at(current, overlay.column[hit], extra)
-        total += voltage[row][:, None] * np.conj(current)
+        total += voltage[row][:, None] * np.conj(current) + change[:, row] * np.conj(now[place])[:, None]
     return np.asarray(total * model.grid.base_mva)
 
 

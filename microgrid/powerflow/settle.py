@@ -114,7 +114,7 @@ def settle(system: Regulated, profiles: Profiles, batch: Batch) -> Settled:
     online = Online.at(grid, profiles, batch.steps)
     limits = ReactiveLimitLoop.start(grid, given.vm_pu, online)
     stepping = StepLoop(system.stepped, batch.position.copy())
-    weight, own, lost = _weights_online(system, online)
+    weight, own, lost = weights_online(system, online)
     live = np.flatnonzero(system.slack_weight)
     slack = SlackLoop(grid.tables["gen"].bus[live], weight[live], own, np.zeros(count))
     idle = online.idle_references() & ~lost
@@ -138,7 +138,7 @@ def settle(system: Regulated, profiles: Profiles, batch: Batch) -> Settled:
     return Settled(solved, points, given, stepping.position, limits.side, shared, devices, tapped)
 
 
-def _weights_online(system: Regulated, online: Online) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def weights_online(system: Regulated, online: Online) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights of generators (generators, columns) and of the reference (columns,), and columns without any source."""
     weight = system.slack_weight[:, None] * online.share
     firm = system.own_weight - system.reference_weight.sum()
@@ -288,4 +288,14 @@ def _replace_columns(system: Regulated, settled: Settled, late: np.ndarray, part
     return replace(settled, points=points, tapped=tapped_branches(system.stepped, settled.position))
 
 
-__all__ = ["Batch", "Regulated", "Run", "Settled", "regulate", "regulated", "settle", "settle_in_order"]
+__all__ = [
+    "Batch",
+    "Regulated",
+    "Run",
+    "Settled",
+    "regulate",
+    "regulated",
+    "settle",
+    "settle_in_order",
+    "weights_online",
+]

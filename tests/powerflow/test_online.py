@@ -13,8 +13,8 @@ from microgrid.errors import InvalidInput
 from microgrid.network.profiles import Profiles
 from microgrid.powerflow.controls import Controls
 from microgrid.powerflow.extract import pandapower_options
-from microgrid.powerflow.outage_cases import Outage
-from microgrid.powerflow.outages import run_outages
+from microgrid.powerflow.outage_cases import Outage, single_outages
+from microgrid.powerflow.outages import OutageStatus, run_outages
 from microgrid.powerflow.reference import apply_step, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.solve import Status
@@ -142,3 +142,27 @@ def test_shares_that_cannot_be_are_refused(
     net = ring_network(generator=True)
     with pytest.raises(InvalidInput, match=message):
         run_power_flow(net, replace(make_profiles(net, 2), online=online))
+
+
+def test_after_an_outage_an_island_shares_its_unbalance_anew(ring_network: Any, make_profiles: Any) -> None:
+    net = island(ring_network)
+    net.gen[["min_q_mvar", "max_q_mvar"]] = [-90.0, 90.0]
+    steps = [(1.0, 1.0), (0.5, 1.0), (1.0, 0.0)]
+    profiles = with_online(make_profiles(net, 3), *zip(*steps, strict=True))
+    singles = {outage.label: outage for outage in single_outages(net, ("line", "sgen", "gen"))}
+    chosen = [singles[name] for name in ("line L23", "sgen solar", "gen engine")]
+    result = run_outages(net, profiles, chosen, controls=Controls(distributed_slack=True))
+    assert result["status"].to_numpy()[2].tolist() == [OutageStatus.SECURE] * 2 + [OutageStatus.DIVERGENT]
+    for place, (table, index) in enumerate((("line", 1), ("sgen", 0), ("gen", 0))):
+        for step, online in enumerate(steps):
+            work = island(ring_network)
+            apply_step(work, profiles, step)
+            work.gen["slack_weight"] = np.array([1.0, 2.0]) * online
+            if online[1] == 0.0:
+                work.gen.loc[1, "in_service"], work.gen.loc[0, "slack"] = False, True
+            if table == "gen" and online[1] == 0.0:
+                continue  # nothing is left to run on
+            work[table].loc[index, "in_service"] = False
+            pp.runpp(work, distributed_slack=True, tolerance_mva=1e-10, **pandapower_options(work))
+            wanted = np.nanmax(work.res_line.loading_percent) / 100.0
+            assert result["loading"].to_numpy()[place, step] == pytest.approx(wanted, abs=1e-6), (table, step)

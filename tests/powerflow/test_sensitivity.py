@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandapower as pp
 import pytest
 
 from microgrid.network.profiles import Profiles
@@ -14,9 +15,12 @@ from microgrid.powerflow.extract import extract
 from microgrid.powerflow.flows import Tapped, terminal_currents
 from microgrid.powerflow.injections import injections
 from microgrid.powerflow.newton import Overlay, Points
+from microgrid.powerflow.online import Online
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.sensitivity import sensitivity, source_power
-from microgrid.powerflow.solve import Model, points_of, solve_points
+from microgrid.powerflow.settle import Batch, regulated, settle
+from microgrid.powerflow.shared_slack import SharedSlack
+from microgrid.powerflow.solve import Model, drawn_power, points_of, solve_points
 from microgrid.powerflow.violations import find_violations
 
 NUDGE_MW = 1e-3
@@ -111,3 +115,45 @@ def test_a_step_without_solution_is_a_violation(ring_network: Any, make_profiles
     found = find_violations(net, run_power_flow(net, profiles))
     assert [(violation.kind, violation.step) for violation in found] == [("divergent", 2)]
     assert found[0].excess == float("inf")
+
+
+def test_sensitivities_of_an_island_share_the_unbalance(ring_network: Any, make_profiles: Any) -> None:
+    """Three columns: both generators run, one at half its units, and the reference's plant stopped."""
+    net = ring_network(generator=True)
+    net.ext_grid["in_service"] = False
+    net.gen[["min_q_mvar", "max_q_mvar"]] = [-9.0, 9.0]
+    net.gen.loc[0, "slack_weight"] = 1.0
+    pp.create_gen(net, 1, 1.5, vm_pu=1.01, slack=True, slack_weight=2.0, name="lead")
+    net.load[["const_z_p_percent", "const_i_q_percent"]] = 30.0
+    online = np.array([[1.0, 0.5, 1.0], [1.0, 1.0, 0.0]])
+    profiles = replace(make_profiles(net, 3), online={"gen": online})
+    system = regulated(net, Controls(distributed_slack=True))
+    grid = system.model.grid
+    given = injections(grid, profiles, 0, 3)
+
+    def settled(row: int = 0, power_mva: complex = 0.0) -> tuple[np.ndarray, np.ndarray]:
+        """Voltages, and active power of all sources together in MW."""
+        power = given.power.copy()
+        power[row] += power_mva / grid.base_mva
+        batch = Batch(np.arange(3), replace(given, power=power), grid.start[:, None], np.zeros((0, 3), np.int64))
+        found = settle(system, profiles, batch)
+        assert found.solved.ok.all()
+        drawn = drawn_power(system.model, found.points, found.solved.voltage, np.arange(grid.buses))
+        depends = replace(given, power=power).at(found.solved.voltage)
+        return found.solved.voltage, (drawn - depends).real.sum(axis=0) * grid.base_mva
+
+    batch = Batch(np.arange(3), given, grid.start[:, None], np.zeros((0, 3), np.int64))
+    found = settle(system, profiles, batch)
+    shared = SharedSlack.at(system, Online.at(grid, profiles, np.arange(3)))
+    assert shared is not None
+    assert shared.idle.tolist() == [False, False, True]
+    slopes = sensitivity(system.model, found.points, found.solved.voltage, np.arange(grid.buses), shared)
+    for row in range(grid.buses):
+        for unit, by_voltage, by_source in (
+            (1.0, slopes.voltage_p, slopes.source_p), (1j, slopes.voltage_q, slopes.source_q)
+        ):  # fmt: skip
+            up, down = (settled(row, sign * unit * 0.01) for sign in (1.0, -1.0))
+            np.testing.assert_allclose(by_voltage[:, :, row], (up[0] - down[0]).T / 0.02, atol=1e-6)
+            np.testing.assert_allclose(by_source[:, row].real, (up[1] - down[1]) / 0.02, atol=1e-5)
+    alone = sensitivity(system.model, found.points, found.solved.voltage, np.arange(grid.buses))
+    assert np.abs(alone.voltage_p - slopes.voltage_p).max() > 1e-4
