@@ -7,7 +7,7 @@ from typing import Any
 
 import rich_click as click
 
-from microgrid.cli import cases, inputs, results, tariffs
+from microgrid.cli import bill, cases, inputs, results, tariffs
 from microgrid.errors import Infeasible, InvalidInput, MicrogridError
 
 EXIT_CODES = """
@@ -34,7 +34,7 @@ def cli() -> None:
     """Design a campus of Bitcoin mining and AI load behind one meter: dispatch, bill, AC power flow, report."""
 
 
-for module in (cases, results, inputs, tariffs):
+for module in (cases, results, inputs, bill, tariffs):
     for command in module.COMMANDS:
         cli.add_command(command)
 

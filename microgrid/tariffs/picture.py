@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,27 @@ def picture_bill(made: Bill, path: Path) -> Path:
     return _save(figure, path)
 
 
+def picture_years(bills: Sequence[Bill], path: Path) -> Path:
+    """Draw a stack of charges by year. PNG or SVG by the suffix."""
+    figure, axis = _figure(9.0, 4.8)
+    years = np.arange(1, len(bills) + 1)
+    names = [name for name in bills[0].by_charge if any(made.by_charge[name] for made in bills)]
+    positive, negative = np.zeros(years.size), np.zeros(years.size)
+    for place, name in enumerate(names):
+        amount = np.array([made.by_charge[name] for made in bills]) / 1000.0
+        base = np.where(amount >= 0.0, positive, negative)
+        axis.bar(years, amount, bottom=base, color=_COLOURS[place % len(_COLOURS)], label=name, width=0.75)
+        positive, negative = positive + np.maximum(amount, 0.0), negative + np.minimum(amount, 0.0)
+    total = sum(made.total for made in bills)
+    axis.set_title(f"{bills[0].tariff}: {total:,.2f} {bills[0].currency} over {years.size} years")
+    axis.set_xlabel("year")
+    axis.set_ylabel(f"thousand {bills[0].currency}")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.axhline(0.0, color="black", linewidth=0.8)
+    figure.legend(loc="outside right upper")
+    return _save(figure, path)
+
+
 def picture_calendar(drawing: Drawing, path: Path) -> Path:
     """Draw a TOU calendar, month by hour, weekdays beside weekends. PNG or SVG by the suffix."""
     from matplotlib.colors import ListedColormap  # noqa: PLC0415 - slow to import, needed for pictures only
@@ -74,7 +96,7 @@ def picture_calendar(drawing: Drawing, path: Path) -> Path:
     return _save(figure, path)
 
 
-def _figure(width: float, height: float, *, columns: int, widths: tuple[float, ...]) -> Any:
+def _figure(width: float, height: float, *, columns: int = 1, widths: tuple[float, ...] = (1.0,)) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -89,4 +111,4 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-__all__ = ["bill_table", "picture_bill", "picture_calendar"]
+__all__ = ["bill_table", "picture_bill", "picture_calendar", "picture_years"]

@@ -331,3 +331,31 @@ def test_a_sliver_of_a_cycle_asks_how_to_be_billed(run: Run, tariff: Path, load:
     assert code != 0
     assert "leaves nothing" in err
     assert run("bill", tariff, load, "--column", "load_kw", "--partial", "prorate")[0] == 0
+
+
+def test_bills_of_several_years(run: Run, tariff: Path, load: Path, tmp_path: Path) -> None:
+    stated = ("bill", "--partial", "bill", tariff, load, "--column", "load_kw", "--years", 3)
+    lines, picture = tmp_path / "lines.csv", tmp_path / "years.png"
+    code, out, _ = run(*stated, "--escalation", "inflation=0.1", "--csv", lines, "--picture", picture)
+    table = pd.read_csv(lines)
+    assert code == 0
+    assert "+10.00%" in out
+    assert table.groupby("year")["amount"].sum().tolist() == pytest.approx(
+        [(ENERGY + DEMAND) * 1.1**year for year in range(3)]
+    )
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    _, out, _ = run(*stated, "--escalation", "all=0.1", "--load-growth", "0.05", "--json")
+    record = json.loads(out)
+    assert [year["total"] for year in record["years"]] == pytest.approx(
+        [(ENERGY + DEMAND) * (1.1 * 1.05) ** year for year in range(3)]
+    )
+    assert record["years"][2]["price_factor"]["demand"] == pytest.approx(1.21)
+
+
+def test_years_need_to_be_asked_for(run: Run, tariff: Path, load: Path) -> None:
+    code, _, err = run("bill", tariff, load, "--column", "load_kw", "--escalation", "all=0.1")
+    assert code == 2
+    assert "--years" in err
+    code, _, err = run("bill", tariff, load, "--column", "load_kw", "--escalation", "wires=0.1", "--years", 2)
+    assert code == 2
+    assert "no charge has this component" in err
