@@ -13,7 +13,7 @@ from microgrid.assets.inference_class import Brownout, InferenceClass, Replica
 from microgrid.assets.room import Room
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
-from microgrid.formulation.block import Block
+from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Profile, quantity
 
@@ -43,6 +43,16 @@ class Service:
             return self.load[t]
         return self.load[t] - (1.0 - 1.0 / self.brownout.throughput_gain) * self.moved[t]
 
+    def above_parked(self, t: int, idle_share: float) -> Linear | float:
+        """IT power of the class above that of its replicas when parked."""
+        return self.power(t) - idle_share * self.active(t)
+
+    def saved_by_brownout(self, t: int, idle_share: float) -> Linear | float:
+        """IT power saved if all that is served went into brownout."""
+        if self.moved is None or self.brownout is None:
+            return 0.0
+        return self.brownout.saves(idle_share) * (self.load[t] - self.moved[t])
+
 
 class AiInference(Asset):
     r"""A hall of alike replicas that serves classes of requests.
@@ -51,6 +61,10 @@ class AiInference(Asset):
     power, ML.ENERGY 2026), so traffic sets the number of *active* replicas and that sets the power. Replicas are
     hundreds, so the count is continuous. Decisions are written as IT power in normal operation: a class without any
     freedom adds no variable at all.
+
+    Reserves are sold from what a call can save at once: requests that may be refused and are not yet, and brownout of
+    the rest. Deferred work is not given up in a call, because its time may be short. Nothing is offered downward: a
+    request refused is gone. Selling an MW needs `worth_usd_per_mwh` of the program to hold the income it would lose.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -67,6 +81,9 @@ class AiInference(Asset):
     tokens_per_request: float = quantity("1", "output tokens of a request", default=400.0, gt=0)
     replica: Replica = Field(description="replicas of the model")
     classes: dict[str, InferenceClass] = Field(description="classes of requests by name", min_length=1)
+    call_ramp_mw_per_min: float | None = quantity(
+        "MW/min", "speed at which a call takes effect (admission, batch size); any when absent", default=None, gt=0
+    )
     available_share: Profile = quantity("1", "share of replicas in working order", default=1.0, ge=0, le=1)
     room: Room = Field(Room(), description="cooling, power chain and redundant supply")
     power_factor: float = quantity(
@@ -113,7 +130,9 @@ class AiInference(Asset):
         ratio = self.room.facility_per_it(block)
         facility = [ratio[t] * it_power[t] for t in steps]
         self._limit(block, needs, capacity, active, it_power)
+        self._offer(block, needs, services, ratio)
         block.injects(lambda t: -facility[t])
+        block.publish("facility_per_it", lambda t: ratio[t], "1", "power at the bus per power of the accelerators")
         block.publish("facility_power_mw", lambda t: facility[t], "MW", "power of the hall with cooling")
         block.publish("it_power_mw", lambda t: it_power[t], "MW", "power of the replicas")
         block.report("it_power_mw", lambda t: it_power[t], "MW", "power of the replicas")
@@ -135,6 +154,32 @@ class AiInference(Asset):
                         field=f"{block.name}.requests_per_s",
                     )
                 )
+
+    def _offer(
+        self,
+        block: Block,
+        needs: Mapping[str, Sequence[float]],
+        services: Mapping[str, Service],
+        ratio: Sequence[float],
+    ) -> None:
+        """Offer what a call can save at once; nothing where no class has any freedom."""
+        idle, steps = self.replica.idle_share, block.horizon.steps
+        giving = [
+            (services[name], entry.floor_share(idle), needs[name]) if not entry.defer_h else (services[name], None, [])
+            for name, entry in self.classes.items()
+            if entry.saves_at_once(idle)
+        ]
+        if not giving:
+            return
+
+        def saved(t: int) -> list[Linear | float]:
+            return [
+                service.saved_by_brownout(t, idle) if floor is None else service.above_parked(t, idle) - floor * need[t]
+                for service, floor, need in giving
+            ]
+
+        ramp = float("inf") if self.call_ramp_mw_per_min is None else self.call_ramp_mw_per_min * min(ratio)
+        block.headroom(Headroom([ratio[t] * total([*saved(t), 0.0]) for t in steps], None, ramp_mw_per_min=ramp))
 
     def _limit(
         self,

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.assets.expected_calls import expected_calls_mw, with_calls
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour
@@ -20,6 +21,9 @@ class Battery(Asset):
 
     Charging and discharging at once would burn energy; it is forbidden, by a binary only at steps where a solved
     relaxation would do it (it pays only below a price of about -wear / (1 - efficiency)).
+
+    Calls of reserves sold from it are expected to take energy out of the cells or to put it in (`deployed_share` of the
+    product); stored energy, wear and cycles reckon with them.
     """
 
     behaviour: ClassVar[Behaviour] = "storage"
@@ -65,10 +69,9 @@ class Battery(Asset):
 
     def formulate(self, block: Block) -> None:
         """Write charge, discharge, stored energy and wear."""
-        steps, edges, hours = block.horizon.steps, block.horizon.edges, block.horizon.hours
+        steps, edges = block.horizon.steps, block.horizon.edges
         power, capacity = block.capacity("power_mw"), block.capacity("energy_mwh")
         eta_in, eta_out = self.charge_efficiency, self.discharge_efficiency
-        kept: list[float] = [(1.0 - self.self_discharge_per_hour) ** span for span in hours]
         charge = block.variable("charge_mw", steps, "MW", "power drawn from the bus", upper=power)
         discharge = block.variable("discharge_mw", steps, "MW", "power given to the bus", upper=power)
         energy = block.variable(
@@ -77,22 +80,8 @@ class Battery(Asset):
         )  # fmt: skip
         block.exclusive(charge, discharge, power, power)
 
-        @block.constraint(steps)
-        def energy_balance(t: int) -> Relation:
-            r"""e_{t+1} = (1-\sigma)^{\Delta_t} e_t + \Delta_t (\eta^{ch} p^{ch}_t - p^{dis}_t / \eta^{dis})"""
-            return energy[t + 1] == kept[t] * energy[t] + hours[t] * (eta_in * charge[t] - discharge[t] / eta_out)
-
+        block.after_all(lambda: self._balance(block, charge, discharge, energy))
         self._tie_ends(block, energy)
-        if self.max_cycles_per_day is not None:
-            self._limit_cycles(block, discharge, self.max_cycles_per_day * capacity)
-
-        if self.wear_usd_per_mwh > 0:
-
-            @block.cost(steps)
-            def wear(t: int) -> Linear:
-                r"""c^{wear} \Delta_t p^{dis}_t"""
-                return self.wear_usd_per_mwh * hours[t] * discharge[t]
-
         block.injects(lambda t: discharge[t] - charge[t])
         low, high = self.soc_min * capacity, self.soc_max * capacity
         block.headroom(
@@ -103,6 +92,31 @@ class Battery(Asset):
                 energy_down_mwh=[(high - energy[t + 1]) / eta_in for t in steps],
             )
         )
+
+    def _balance(
+        self, block: Block, charge: Sequence[Linear], discharge: Sequence[Linear], energy: Sequence[Linear]
+    ) -> None:
+        """Write what the cells take and give, by schedule and by expected calls, with cycles and wear."""
+        steps, hours = block.horizon.steps, block.horizon.hours
+        eta_in, eta_out = self.charge_efficiency, self.discharge_efficiency
+        kept: list[float] = [(1.0 - self.self_discharge_per_hour) ** span for span in hours]
+        drawn = with_calls(charge, expected_calls_mw(block, up=False))
+        given = with_calls(discharge, expected_calls_mw(block, up=True))
+
+        @block.constraint(steps)
+        def energy_balance(t: int) -> Relation:
+            r"""e_{t+1} = (1-\sigma)^{\Delta_t} e_t + \Delta_t (\eta^{ch} c_t - d_t / \eta^{dis}) , c, d with calls"""
+            return energy[t + 1] == kept[t] * energy[t] + hours[t] * (eta_in * drawn[t] - given[t] / eta_out)
+
+        if self.max_cycles_per_day is not None:
+            self._limit_cycles(block, given, self.max_cycles_per_day * block.capacity("energy_mwh"))
+
+        if self.wear_usd_per_mwh > 0:
+
+            @block.cost(steps)
+            def wear(t: int) -> Linear:
+                r"""c^{wear} \Delta_t d_t"""
+                return self.wear_usd_per_mwh * hours[t] * given[t]
 
     def _tie_ends(self, block: Block, energy: Sequence[Linear]) -> None:
         """Close the cycle of a window that wraps; else fix the first instant and bound the last."""
@@ -135,7 +149,7 @@ class Battery(Asset):
 
         @block.constraint(range(len(days)))
         def cycles(day: int) -> Relation:
-            r"""\sum_{t \in day} \Delta_t p^{dis}_t \le n^{cyc} \bar e"""
+            r"""\sum_{t \in day} \Delta_t d_t \le n^{cyc} \bar e"""
             return total(block.horizon.hours[t] * discharge[t] for t in days[day]) <= energy_per_day
 
 

@@ -17,6 +17,7 @@ from microgrid.assets.mining_tier import MiningTier
 from microgrid.formulation.algebra import Linear, Relation, number, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.horizon import Index
+from microgrid.formulation.ramping import speed_left
 from microgrid.schema.quantity import Profile, quantity
 
 HOURS_PER_DAY = 24.0
@@ -169,15 +170,22 @@ class BitcoinMining(Asset):
         block.publish("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         block.report("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         self._limit_ramps(block, power)
-        idle = [term + extra for term, extra in zip(facility("least"), auxiliary, strict=True)]
-        most = [term + extra for term, extra in zip(facility("most"), auxiliary, strict=True)]
+        self._offer(
+            block,
+            power,
+            *([one + two for one, two in zip(facility(share), auxiliary, strict=True)] for share in ("least", "most")),
+        )
+
+    def _offer(self, block: Block, power: Sequence[Linear], least: Sequence[Linear], most: Sequence[Linear]) -> None:
+        """Offer what may be dropped and taken up at once, at the speeds that the schedule's own ramping leaves."""
+        steps, drop, restart = block.horizon.steps, self.ramp_down_mw_per_min, self.ramp_up_mw_per_min
         block.headroom(
             Headroom(
-                up=[power[t] - idle[t] for t in steps],
+                up=[power[t] - least[t] for t in steps],
                 down=[most[t] - power[t] for t in steps],
-                ramp_mw_per_min=min(
-                    entry or float("inf") for entry in (self.ramp_up_mw_per_min, self.ramp_down_mw_per_min)
-                ),
+                ramp_mw_per_min=min(entry or float("inf") for entry in (drop, restart)),
+                speeds_up=() if drop is None else (speed_left(block, drop, power, rising=False),),
+                speeds_down=() if restart is None else (speed_left(block, restart, power, rising=True),),
             )
         )
 

@@ -163,8 +163,34 @@ class Engines(Asset):
                 up=[rated * running[t] - power[t] for t in steps],
                 down=[power[t] - self.min_load_mw * running[t] for t in steps],
                 ramp_mw_per_min=float("inf") if speed is None else speed * self.units,
+                speeds_up=() if speed is None else self._speeds(block, power, commitment, speed, rising=True),
+                speeds_down=() if speed is None else self._speeds(block, power, commitment, speed, rising=False),
             )
         )
+
+    def _speeds(
+        self, block: Block, power: Sequence[Linear], commitment: Commitment, speed: float, *, rising: bool
+    ) -> tuple[Sequence[Linear], Sequence[Linear]]:
+        r"""Speed of the units that run through the step, and what their scheduled ramping leaves of it, MW/min.
+
+        ``R (n_t - s_t)`` and ``R (n_t - s_t) - (p_t - p_{t-1} - \max(\underline p, r) s_t + \underline p d_t) /
+        (60 \Delta_t)`` to rise; the reverse to fall. Units that start or stop jump, as in the ramp limits, and offer no
+        speed of their own in that step.
+        """
+        running, started, stopped = commitment.running, commitment.started, commitment.stopped
+        jumping, kept = (started, stopped) if rising else (stopped, started)
+        sign, scheduled = (1.0 if rising else -1.0), self.ramp_mw_per_min or speed
+        through = [speed * running[t] - speed * started[t] for t in block.horizon.steps]
+        left: list[Linear] = []
+        for t in block.horizon.steps:
+            before, span_min = block.horizon.previous(t), 60.0 * block.horizon.hours[t]
+            if before is None:
+                left.append(through[t])
+                continue
+            jump = min(max(self.min_load_mw, scheduled * span_min), self.unit_power_mw)
+            moved = [-sign * power[t], sign * power[before], jump * jumping[t], -self.min_load_mw * kept[t]]
+            left.append(through[t] + (1.0 / span_min) * total(moved))
+        return through, left
 
     def _fuel(self, block: Block, power: Sequence[Linear], running: Sequence[Linear]) -> Sequence[Linear]:
         """Fuel of all units, MMBtu/h."""

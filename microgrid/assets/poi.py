@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 from microgrid.assets.asset import Asset
-from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.formulation.connection import Behaviour
+from microgrid.formulation.ramping import speed_left
 from microgrid.schema.quantity import Declared, Profile, quantity
 
 Net = Callable[[int], Linear]
@@ -64,22 +65,26 @@ class Poi(Asset):
         block.publish("export_mw", lambda t: export[t], "MW", "metered export")
         block.publish("import_right_mw", lambda t: import_limit[t], "MW", "import right of the step")
         block.publish("export_right_mw", lambda t: export_limit[t], "MW", "export right of the step")
-        self._publish_speed(block)
+        self._publish_speed(block, net)
         if self.ramp_mw_per_min is not None:
             self._limit_ramp(block, net, self.ramp_mw_per_min)
         for lag, change_mw in self._change_by_lag(horizon.step_min).items():
             _limit_change(block, net, change_mw, lag)
 
-    def _publish_speed(self, block: Block) -> None:
-        """Tell programs how fast the exchange may move when they are called."""
+    def _publish_speed(self, block: Block, net: Net) -> None:
+        """Tell programs how fast the exchange may fall or rise when they are called, beside what is scheduled."""
         ramp = self.ramp_mw_per_min
         if ramp is not None:
-            block.publish("ramp_mw_per_min", lambda _: ramp, "MW/min", "largest rate of change of the net exchange")
+            exchange = [net(t) for t in block.horizon.steps]
+            fall, rise = (speed_left(block, ramp, exchange, rising=rising) for rising in (False, True))
+            block.publish("fall_mw_per_min", lambda t: fall[t], "MW/min", "speed left to lower the net exchange")
+            block.publish("rise_mw_per_min", lambda t: rise[t], "MW/min", "speed left to raise the net exchange")
         tightest: dict[float, float] = {}
         for entry in self.variations:
             tightest[entry.window_min] = min(entry.change_mw, tightest.get(entry.window_min, math.inf))
         for window, change in tightest.items():
-            _publish_variation(block, window, change)
+            for lag in range(1, math.ceil(window / block.horizon.step_min - 1e-9) + 1):
+                _publish_variation(block, net, (window, change), lag)
 
     def _change_by_lag(self, step_min: int) -> dict[int, float]:
         """Tightest limit for every distance in steps; a window reaches each step that it touches."""
@@ -105,17 +110,33 @@ class Poi(Asset):
             return None if before is None else net(before) - net(t) <= 60.0 * ramp * horizon.hours[t]
 
 
-def _publish_variation(block: Block, window_min: float, change_mw: float) -> None:
+def _earlier(block: Block, t: int, lag: int) -> int | None:
+    """Step that lies `lag` steps before `t`; None before the first of a window with fixed ends."""
+    return (t - lag) % block.horizon.count if block.horizon.wraps or t >= lag else None
+
+
+def _publish_variation(block: Block, net: Net, limit: tuple[float, float], lag: int) -> None:
+    """Publish what a window's limit leaves for calls beside the change scheduled since `lag` steps before."""
+    window_min, change_mw = limit
+
+    def left(t: int, sign: float) -> Linear:
+        before = _earlier(block, t, lag)
+        scheduled = [] if before is None else [sign * net(t), -sign * net(before)]
+        return total([*scheduled, change_mw])
+
     block.publish(
-        f"variation_mw.{window_min:g}", lambda _: change_mw, "MW", "largest change within a window of so many minutes"
+        f"fall_mw.{lag}.{window_min:g}", lambda t: left(t, 1.0), "MW", "room to lower the exchange within the window"
+    )
+    block.publish(
+        f"rise_mw.{lag}.{window_min:g}", lambda t: left(t, -1.0), "MW", "room to raise the exchange within the window"
     )
 
 
 def _limit_change(block: Block, net: Net, change_mw: float, lag: int) -> None:
-    count, wraps, of = block.horizon.count, block.horizon.wraps, f"lag{lag}"
+    of = f"lag{lag}"
 
     def earlier(t: int) -> int | None:
-        return (t - lag) % count if wraps or t >= lag else None
+        return _earlier(block, t, lag)
 
     @block.constraint(block.horizon.steps, of=of)
     def variation_up(t: int) -> Relation | None:

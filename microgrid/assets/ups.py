@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.assets.expected_calls import expected_calls_mw, with_calls
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.algebra import Linear, Relation, number, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour
 from microgrid.formulation.horizon import Index
@@ -24,7 +26,8 @@ class Ups(Asset):
 
     It may discharge only into the load it protects, which never exceeds its inverters. What it stores beyond the
     ride-through energy may shift load or back short reserves; batteries age by cycling, so the yearly throughput is
-    capped.
+    capped. Load that another call already drops cannot be carried over too: what the UPS and its load sell together
+    stays within the load. Expected calls take their energy from the cells and count as throughput.
     """
 
     behaviour: ClassVar[Behaviour] = "storage"
@@ -73,7 +76,7 @@ class Ups(Asset):
 
     def formulate(self, block: Block) -> None:
         """Write charge, discharge, stored energy above the ride-through energy, and throughput."""
-        steps, edges, hours = block.horizon.steps, block.horizon.edges, block.horizon.hours
+        steps, edges = block.horizon.steps, block.horizon.edges
         power, capacity = block.capacity("power_mw"), block.capacity("energy_mwh")
         load = self._load(block)
         per_mw = self.held_mwh(1.0)
@@ -82,24 +85,71 @@ class Ups(Asset):
         energy = block.variable("energy_mwh", edges, "MWh", "stored energy", upper=capacity)
         block.exclusive(charge, discharge, power, power)
 
-        @block.constraint(steps)
-        def energy_balance(t: int) -> Relation:
-            r"""e_{t+1} = e_t + \Delta_t (\eta^{ch} p^{ch}_t - p^{dis}_t / \eta^{dis})"""
-            change = self.charge_efficiency * charge[t] - (1.0 / self.discharge_efficiency) * discharge[t]
-            return energy[t + 1] == energy[t] + hours[t] * change
-
+        block.after_all(lambda: self._balance(block, charge, discharge, energy))
         self._hold(block, load, energy, discharge)
-        self._close(block, energy, discharge)
+        self._close(block, energy)
         block.injects(lambda t: discharge[t] - charge[t])
         block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
         block.headroom(
             Headroom(
-                up=[load[t] - discharge[t] + charge[t] for t in steps],
+                up=self._carried_when_called(block, [load[t] - discharge[t] + charge[t] for t in steps]),
                 down=[power - charge[t] + discharge[t] for t in steps],
                 energy_up_mwh=[self.discharge_efficiency * (energy[t + 1] - per_mw * load[t]) for t in steps],
                 energy_down_mwh=[(1.0 / self.charge_efficiency) * (capacity - energy[t + 1]) for t in steps],
             )
         )
+
+    def _carried_when_called(self, block: Block, free: Sequence[Linear]) -> Sequence[Linear]:
+        """Load that a call may move to the cells: all that they do not carry, less what a call drops of it."""
+        offered = block.campus.headrooms.get(self.protects)
+        if offered is None or offered.up is None:
+            return free
+        steps, given = block.horizon.steps, offered.up
+        ratio = [number(term) for term in block.signal(f"{self.protects}.facility_per_it")]
+        carried = block.variable("carried_when_called_mw", steps, "MW", "load that a call may move to the cells")
+        dropped = block.variable(
+            "dropped_when_called_mw", steps, "MW", "power at the bus of the load that a call drops"
+        )
+
+        @block.constraint(steps)
+        def drop_of_load(t: int) -> Relation:
+            r"""x_t \le what the load can give up"""
+            return dropped[t] <= given[t]
+
+        @block.constraint(steps)
+        def not_both(t: int) -> Relation:
+            r"""z_t + x_t / PUE_t \le d_t - p^{dis}_t + p^{ch}_t"""
+            return carried[t] + (1.0 / ratio[t]) * dropped[t] <= free[t]
+
+        block.campus.headrooms[self.protects] = replace(offered, up=dropped)
+        return carried
+
+    def _balance(
+        self, block: Block, charge: Sequence[Linear], discharge: Sequence[Linear], energy: Sequence[Linear]
+    ) -> None:
+        """Write what the cells take and give, by schedule and by expected calls, with throughput and wear."""
+        horizon, hours = block.horizon, block.horizon.hours
+        drawn = with_calls(charge, expected_calls_mw(block, up=False))
+        given = with_calls(discharge, expected_calls_mw(block, up=True))
+
+        @block.constraint(horizon.steps)
+        def energy_balance(t: int) -> Relation:
+            r"""e_{t+1} = e_t + \Delta_t (\eta^{ch} c_t - d_t / \eta^{dis}) , c, d with calls"""
+            change = self.charge_efficiency * drawn[t] - (1.0 / self.discharge_efficiency) * given[t]
+            return energy[t + 1] == energy[t] + hours[t] * change
+
+        @block.constraint(Index("end", 1))
+        def throughput(_: int) -> Relation:
+            r"""\sum_t \Delta_t d_t \le n \bar e T / 8766"""
+            spent = total(hours[t] * given[t] for t in horizon.steps)
+            return spent <= self.max_cycles_per_year * self.energy_mwh * sum(hours) / HOURS_PER_YEAR
+
+        if self.wear_usd_per_mwh:
+
+            @block.cost(horizon.steps)
+            def wear(t: int) -> Linear:
+                r"""c \Delta_t d_t"""
+                return (self.wear_usd_per_mwh * hours[t]) * given[t]
 
     def _load(self, block: Block) -> Sequence[Linear] | Sequence[float]:
         """Protected load, MW; a decision stays within the inverters, InvalidInput where a profile does not."""
@@ -159,7 +209,7 @@ class Ups(Asset):
             r"""p^{dis}_t \le d_t"""
             return discharge[t] <= load[t]
 
-    def _close(self, block: Block, energy: Sequence[Linear], discharge: Sequence[Linear]) -> None:
+    def _close(self, block: Block, energy: Sequence[Linear]) -> None:
         horizon, ends = block.horizon, Index("end", 1)
         start = block.carried("energy_mwh", self.energy_mwh)
 
@@ -168,26 +218,12 @@ class Ups(Asset):
             r"""e_0 = \bar e, or e_T = e_0 in a window that wraps"""
             return energy[horizon.count] == energy[0] if horizon.wraps else energy[0] == start
 
-        @block.constraint(ends)
-        def throughput(_: int) -> Relation:
-            r"""\sum_t \Delta_t p^{dis}_t \le n \bar e T / 8766"""
-            share = sum(horizon.hours) / HOURS_PER_YEAR
-            spent = total(horizon.hours[t] * discharge[t] for t in horizon.steps)
-            return spent <= self.max_cycles_per_year * self.energy_mwh * share
-
         if not horizon.wraps:
 
             @block.constraint(ends)
             def end_full(_: int) -> Relation:
                 r"""e_T \ge e_0"""
                 return energy[horizon.count] >= start
-
-        if self.wear_usd_per_mwh:
-
-            @block.cost(horizon.steps)
-            def wear(t: int) -> Linear:
-                r"""c \Delta_t p^{dis}_t"""
-                return (self.wear_usd_per_mwh * horizon.hours[t]) * discharge[t]
 
 
 __all__ = ["Ups"]

@@ -87,7 +87,8 @@ class Headroom:
 
     `up` and `down` are MW (a load drops to raise its injection). `energy_up_mwh` and `energy_down_mwh` bound the
     energy of a sustained move where it is limited (storage); `ramp_mw_per_min` bounds the speed, of which
-    `claims_up` and `claims_down` have already sold their part.
+    `claims_up` and `claims_down` have already sold their part. `speeds_up` and `speeds_down` are further bounds in
+    MW/min, step by step: what running units can do, and what the schedule's own ramping leaves of it.
     """
 
     up: Sequence[Linear] | None
@@ -97,6 +98,8 @@ class Headroom:
     ramp_mw_per_min: float = float("inf")
     claims_up: tuple[Claim, ...] = ()
     claims_down: tuple[Claim, ...] = ()
+    speeds_up: tuple[Sequence[Linear], ...] = ()
+    speeds_down: tuple[Sequence[Linear], ...] = ()
 
 
 class Block(ABC):

@@ -68,7 +68,8 @@ class Provider(Declared):
     services: tuple[str, ...] = Field((), description="services it may sell; all when empty")
     worth_usd_per_mwh: Profile | None = quantity(
         "$/MWh",
-        "what a MWh not consumed (or generated) costs the provider when called; required where calls are expected",
+        "what a MWh not consumed (or generated) costs the provider when called, beside what its own page reckons "
+        "(energy and wear of storage, work of training jobs); required where calls are expected",
         symbol="v", default=None,
     )  # fmt: skip
 
@@ -80,6 +81,9 @@ class AncillaryServices(Program):
     response time. At the meter ``import - export - \sum up \ge -export right`` and the reverse for down services, so
     that a call never breaks the interconnection agreement; unless it exempts calls, what is sold within a response
     time also stays within the ramp and variation limits of the meter.
+
+    Expected calls, ``\delta_s r``, are energy: they leave the store of a battery or UPS and the work of a training job,
+    and settle at `energy_price_usd_per_mwh`. The import that charges and peaks are reckoned on stays the scheduled one.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -189,7 +193,9 @@ class AncillaryServices(Program):
             upper=None if min(upper) == float("inf") else upper,
         )  # fmt: skip
         price = block.profile(f"services.{name}.price_usd_per_mwh")
-        return Sale(name, provider, mw, product.duration_h, price, product.up, product.response_min)
+        return Sale(
+            name, provider, mw, product.duration_h, price, product.up, product.response_min, product.deployed_share
+        )
 
     def _pay(self, block: Block, sale: Sale, product: Product, worth: Sequence[float] | None) -> None:
         steps, hours, of = block.horizon.steps, block.horizon.hours, f"{sale.service}.{sale.provider}"

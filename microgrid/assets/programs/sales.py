@@ -26,7 +26,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Sale:
-    """MW sold by one provider to one service at every step, sustained for `duration_h` when called."""
+    """MW sold by one provider to one service at every step, sustained for `duration_h` when called.
+
+    `deployed_share` is the share of them that is called on average.
+    """
 
     service: str
     provider: str
@@ -35,6 +38,7 @@ class Sale:
     price_usd_per_mwh: Sequence[float]
     up: bool = True
     response_min: float = float("inf")
+    deployed_share: float = 0.0
 
 
 def site(poi: str) -> str:
@@ -97,23 +101,28 @@ def _less(room: Headroom, sale: Sale) -> Headroom:
     side = None if side is None else [term - sold for term, sold in zip(side, sale.mw, strict=True)]
     if energy is not None:
         energy = [term - sale.duration_h * sold for term, sold in zip(energy, sale.mw, strict=True)]
-    claim = Claim(sale.mw, sale.response_min)
+    claim = Claim(sale.mw, sale.response_min, sale.deployed_share)
     if sale.up:
         return replace(room, up=side, energy_up_mwh=energy, claims_up=(*room.claims_up, claim))
     return replace(room, down=side, energy_down_mwh=energy, claims_down=(*room.claims_down, claim))
 
 
 def hold_speed(block: Block, of: str, room: Headroom, sales: Sequence[Sale], *, up: bool) -> None:
-    """Keep what must respond within a time, this program's and earlier ones' together, within the ramp of that time."""
-    ramp = room.ramp_mw_per_min
-    if ramp == float("inf") or not sales:
+    """Keep what must respond within a time, this program's and earlier ones' together, within the ramp of that time.
+
+    The schedule's own ramping uses up a part of the speed; what it leaves stands in the headroom.
+    """
+    ramp, speeds = room.ramp_mw_per_min, room.speeds_up if up else room.speeds_down
+    if (ramp == float("inf") and not speeds) or not sales:
         return
     claims = [*(room.claims_up if up else room.claims_down), *(Claim(sale.mw, sale.response_min) for sale in sales)]
     first = min(sale.response_min for sale in sales)
     for limit in sorted({claim.response_min for claim in claims if first <= claim.response_min < float("inf")}):
         together = [claim.mw for claim in claims if claim.response_min <= limit]
-        if len(together) > 1:  # a single sale is bounded by its own ramp already
+        if len(together) > 1 and ramp < float("inf"):  # a single sale is bounded by its own ramp already
             _respond(block, f"{of}.{limit:g}min", [ramp * limit] * block.horizon.count, together)
+        for place, speed in enumerate(speeds):
+            _respond(block, f"{of}.{limit:g}min.speed{place}", [limit * term for term in speed], together)
 
 
 def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool) -> None:
@@ -121,17 +130,18 @@ def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool)
     if not sales:
         return
     room, signals, side = block.campus.headrooms[site(poi)], block.campus.signals, "up" if up else "down"
+    way = "fall" if up else "rise"
     claims = [*(room.claims_up if up else room.claims_down), *(Claim(sale.mw, sale.response_min) for sale in sales)]
-    if (ramp := signals.get(f"{poi}.ramp_mw_per_min")) is not None:
+    if (ramp := signals.get(f"{poi}.{way}_mw_per_min")) is not None:
         for limit in sorted({claim.response_min for claim in claims if claim.response_min < float("inf")}):
             together = [claim.mw for claim in claims if claim.response_min <= limit]
             _respond(block, f"meter.{side}.{limit:g}min", [limit * term for term in ramp.terms], together)
-    prefix = f"{poi}.variation_mw."
+    prefix = f"{poi}.{way}_mw."
     for name in sorted(name for name in signals if name.startswith(prefix)):
-        window = name.removeprefix(prefix)
+        lag, window = name.removeprefix(prefix).split(".", 1)
         together = [claim.mw for claim in claims if claim.response_min <= float(window)]
         if together:
-            _respond(block, f"meter.{side}.window{window}min", signals[name].terms, together)
+            _respond(block, f"meter.{side}.window{window}min.{lag}", signals[name].terms, together)
 
 
 def _respond(block: Block, of: str, reach_mw: Terms, together: Sequence[Sequence[Linear]]) -> None:

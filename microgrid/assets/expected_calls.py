@@ -1,0 +1,33 @@
+"""Expected calls of sold reserves: the energy that a call takes out of a store or out of a job's work.
+
+A product states which share of its sold MW is called on average. That energy leaves a battery, or does not reach a job,
+although the schedule shows nothing of it; the state of the asset must reckon with it, or sold reserves are for free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microgrid.formulation.algebra import Linear, total
+from microgrid.formulation.block import Block
+
+
+def expected_calls_mw(block: Block, *, up: bool) -> Sequence[Linear] | None:
+    r"""``\sum_s \delta_s r_{s,t}`` of what was sold from this part in one direction, MW at the bus; None when nothing.
+
+    To be asked once all parts have written (`Block.after_all`).
+    """
+    room = block.campus.headrooms.get(block.name)
+    sold = () if room is None else room.claims_up if up else room.claims_down
+    claims = [claim for claim in sold if claim.deployed_share > 0]
+    if not claims:
+        return None
+    return [total(claim.deployed_share * claim.mw[t] for claim in claims) for t in block.horizon.steps]
+
+
+def with_calls(scheduled: Sequence[Linear], called: Sequence[Linear] | None) -> Sequence[Linear]:
+    """Scheduled power and what calls are expected to add to it."""
+    return scheduled if called is None else [one + two for one, two in zip(scheduled, called, strict=True)]
+
+
+__all__ = ["expected_calls_mw", "with_calls"]

@@ -1,0 +1,124 @@
+"""The work that a training job owes: done in time, late or never, less what calls of reserves take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from microgrid.assets.concave_curve import segments
+from microgrid.assets.training_job import TrainingJob, Window
+from microgrid.assets.training_run import Run
+from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.block import Block
+from microgrid.formulation.horizon import Index
+
+
+def share_calls(block: Block, giving: Mapping[str, Run], it_called: Sequence[Linear]) -> dict[str, Sequence[Linear]]:
+    """IT power that expected calls take from every job, by its positions; a decision where several could give it."""
+    if len(giving) == 1:
+        ((name, run),) = giving.items()
+        return {name: [it_called[run.span.first + k] for k in range(len(run.power))]}
+    shared = {name: _called_from(block, name, run) for name, run in giving.items()}
+    terms: list[list[Linear | float]] = [[0.0] for _ in block.horizon.steps]
+    for name, run in giving.items():
+        for k, term in enumerate(shared[name]):
+            terms[run.span.first + k].append(term)
+
+    @block.constraint(block.horizon.steps)
+    def calls_shared(t: int) -> Relation:
+        r"""\sum_j x_{j,t} = \sum_s \delta_s r_{s,t} / PUE_t"""
+        return total(terms[t]) == it_called[t]
+
+    return shared
+
+
+def _called_from(block: Block, name: str, run: Run) -> Sequence[Linear]:
+    called = block.variable("called_mw", run.span.index, "MW", "IT power that calls are expected to take", of=name)
+
+    @block.constraint(run.span.index, of=name)
+    def called_from_room(k: int) -> Relation:
+        r"""x_{j,k} \le p_{j,k} - \underline p_j"""
+        return called[k] <= run.room_down_mw[k]
+
+    return called
+
+
+def complete_job(
+    block: Block, name: str, job: TrainingJob, windows: Sequence[Window], run: Run, called: Sequence[Linear] | None
+) -> None:
+    """Owe the work of every window, and pay or charge for what is done, late and unfinished.
+
+    `called` is the IT power that calls are expected to take at every position; the work lost is that of the steepest
+    part of the throughput curve.
+    """
+    steepest = max((piece.slope for piece in segments(job.hull())), default=1.0)
+    hours, first = block.horizon.hours, run.span.first
+    owed = [window.work_mwh for window in windows]
+    owed[0] = max(0.0, owed[0] - block.carried(f"{name}.work_done_mwh", 0.0))
+    index = Index(f"{block.name}.{name}.windows", len(windows))
+    missing = None
+    if job.unfinished_usd_per_mwh is not None:
+        missing = block.variable("unfinished_mwh", index, "MWh", "work never done", upper=owed, of=name)
+
+    def done(place: int) -> Linear:
+        window = windows[place]
+        span = range(window.first - first, window.last - first)
+        terms = [hours[first + k] * run.output[k] for k in span]
+        if run.started is not None and job.loss_mwh:
+            terms += [-job.loss_mwh * run.started[k] for k in span]
+        if called is not None:
+            terms += [(-steepest * hours[first + k]) * called[k] for k in span]
+        return total(terms)
+
+    @block.constraint(index, of=name)
+    def complete(place: int) -> Relation:
+        r"""\sum_k \Delta_k (y_k - \beta x_k) - \tau \bar p \sum_k s_k + m \ge W , work \beta lost per MW called"""
+        return (done(place) if missing is None else done(place) + missing[place]) >= owed[place]
+
+    block.report(
+        "work_done_mwh", done, "MWh", "work done at full-power equivalent, restarts deducted", index=index, of=name
+    )
+    _pay(block, name, job, owed, missing, index)
+    _charge_steps(block, name, job, windows, run)
+
+
+def _pay(
+    block: Block, name: str, job: TrainingJob, owed: Sequence[float], missing: Sequence[Linear] | None, index: Index
+) -> None:
+    if job.value_usd_per_mwh:
+
+        @block.revenue(index, of=name)
+        def training_income(place: int) -> Linear:
+            r"""v \gamma (W - m) with \gamma the goodput: only useful work earns"""
+            left: list[Linear | float] = [owed[place]] if missing is None else [owed[place], -missing[place]]
+            return (job.value_usd_per_mwh * job.goodput) * total(left)
+
+    if missing is not None and job.unfinished_usd_per_mwh:
+        rate = job.unfinished_usd_per_mwh * job.goodput
+
+        @block.cost(index, of=name)
+        def unfinished_penalty(place: int) -> Linear:
+            r"""c^{m} \gamma m"""
+            return rate * missing[place]
+
+
+def _charge_steps(block: Block, name: str, job: TrainingJob, windows: Sequence[Window], run: Run) -> None:
+    hours, first = block.horizon.hours, run.span.first
+    if job.late_usd_per_mwh and windows[-1].last > windows[-1].due:
+        late = Index(f"{block.name}.{name}.late", windows[-1].last - windows[-1].due)
+        offset = windows[-1].due - first
+
+        @block.cost(late, of=name)
+        def late_penalty(place: int) -> Linear:
+            r"""\ell \gamma \Delta_k y_k for steps after the deadline"""
+            return (job.late_usd_per_mwh * job.goodput * hours[first + offset + place]) * run.output[offset + place]
+
+    started = run.started
+    if started is not None and job.start_cost_usd:
+
+        @block.cost(run.span.index, of=name)
+        def start_cost(k: int) -> Linear:
+            r"""c^{start} s_k"""
+            return job.start_cost_usd * started[k]
+
+
+__all__ = ["complete_job", "share_calls"]

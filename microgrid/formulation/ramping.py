@@ -1,0 +1,27 @@
+"""What a schedule's own ramping leaves of a ramp rate, for calls that come while it ramps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microgrid.formulation.algebra import Linear, total
+from microgrid.formulation.block import Block
+
+MINUTES_PER_HOUR = 60.0
+
+
+def speed_left(block: Block, ramp_mw_per_min: float, power: Sequence[Linear], *, rising: bool) -> Sequence[Linear]:
+    r"""``R \mp (p_t - p_{t-1}) / (60 \Delta_t)``: MW/min left at every step to rise (or fall) beyond the schedule.
+
+    Before the first step of a window with fixed ends nothing is known of the ramping, and the whole rate is left.
+    """
+    sign = 1.0 if rising else -1.0
+    left: list[Linear] = []
+    for t in block.horizon.steps:
+        before, span_min = block.horizon.previous(t), MINUTES_PER_HOUR * block.horizon.hours[t]
+        ramping = [] if before is None else [(-sign / span_min) * power[t], (sign / span_min) * power[before]]
+        left.append(total([*ramping, ramp_mw_per_min]))
+    return left
+
+
+__all__ = ["speed_left"]

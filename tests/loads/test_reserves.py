@@ -1,0 +1,182 @@
+"""What backs reserves, by hand: inference that may refuse, speed beside the schedule, energy of expected calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from microgrid.assets.ai_inference import AiInference
+from microgrid.assets.ai_training import AiTraining
+from microgrid.assets.battery import Battery
+from microgrid.assets.bitcoin_mining import BitcoinMining
+from microgrid.assets.engines import Engines
+from microgrid.assets.facility_load import FacilityLoad
+from microgrid.assets.programs.ancillary_services import AncillaryServices
+from microgrid.assets.ups import Ups
+from microgrid.formulation.algebra import number
+
+Bench = Callable[..., Any]
+
+
+def market(price: float = 5.0, share: float = 0.0, minutes: float = 10.0, **fields: object) -> AncillaryServices:
+    """One hour of up-reserve; providers of expected calls bear no cost beside their own page's."""
+    product = {"up": True, "duration_h": 1.0, "response_min": minutes, "deployed_share": share}
+    given = {"export_right_mw": 100.0, "calls_exempt_from_ramp": True, **fields}
+    return AncillaryServices(poi="poi", services={"up": {"product": product, "price_usd_per_mwh": price}}, **given)
+
+
+def hall(classes: dict[str, object], idle_kw: float = 0.0, **fields: object) -> AiInference:
+    """1000 requests/s of 500 tokens are 500 replicas of 10 kW: 5 MW; a dollar a Mtok is 360 $/MWh."""
+    replica = {"count": 1000, "tokens_per_s": 1000.0, "power_kw": 10.0, "idle_power_kw": idle_kw}
+    given = {"replica": replica, "tokens_per_request": 500.0, "room": {"pue": 1.1}, "requests_per_s": 1000.0, **fields}
+    return AiInference(bus="HALL", classes=classes, **given)
+
+
+WORTH = {"value_usd_per_million_tokens": 1.0}
+BROWNOUT = {"throughput_gain": 2.0, "power_gain": 1.0, "cost_usd_per_million_tokens": 0.5}
+
+
+# -- inference ---------------------------------------------------------------------------------------------------
+
+
+def test_inference_sells_what_it_may_still_refuse(campus: Bench) -> None:
+    classes = {"chat": {"share": 0.5, **WORTH}, "bulk": {"share": 0.5, "sheddable_share": 0.4, **WORTH}}
+    outcome = campus({"infer": hall(classes, idle_kw=2.0), "as": market()}, [50.0, 500.0])
+    # 1 MW of requests may be refused; parked replicas keep a fifth of it, and cooling comes on top: 1 * 0.8 * 1.1.
+    # At 500 $/MWh refusing saves 0.8 * 500 * 1.1 = 440 $ for 360 $ of income, more than the 4.4 $ of reserve.
+    assert outcome["as.up.infer.sold_mw"] == pytest.approx([0.88, 0.0])
+    assert outcome["infer.bulk.shed_mw"] == pytest.approx([0.0, 1.0])
+
+
+def test_inference_sells_brownout_of_what_it_may_not_refuse(campus: Bench) -> None:
+    both = hall({"all": {"sheddable_share": 0.5, "brownout": BROWNOUT, **WORTH}}, room={"pue": 1.0})
+    outcome = campus({"infer": both, "as": market()}, [50.0])
+    assert outcome["as.up.infer.sold_mw"] == pytest.approx([3.75])  # of 5 MW half are refused, a quarter is browned out
+    waits = hall({"all": {"defer_h": 2.0, "sheddable_share": 0.5, "brownout": BROWNOUT, **WORTH}}, room={"pue": 1.0})
+    outcome = campus({"infer": waits, "as": market()}, [50.0])
+    assert outcome["as.up.infer.sold_mw"] == pytest.approx([2.5])  # deferred work is not given up, only browned out
+
+
+def test_inference_answers_a_call_no_faster_than_it_can(campus: Bench) -> None:
+    slow = hall({"all": {"sheddable_share": 1.0, **WORTH}}, call_ramp_mw_per_min=0.1)
+    assert campus({"infer": slow, "as": market()}, [50.0])["as.up.infer.sold_mw"] == pytest.approx([1.1])
+    firm = campus({"infer": hall({"all": WORTH}), "as": market()}, [50.0])
+    assert "infer" not in firm.campus.headrooms
+
+
+# -- speed beside the schedule -----------------------------------------------------------------------------------
+
+
+def engines(**fields: object) -> Engines:
+    return Engines(bus="E", units=3, unit_power_mw=10.0, min_load_mw=2.0, ramp_mw_per_min=0.1, **fields)
+
+
+def test_scheduled_ramping_of_engines_leaves_less_speed_for_reserves(page: Bench, axis: Bench) -> None:
+    def left(power: list[float], running: list[float], started: float = 0.0, stopped: float = 0.0) -> list[float]:
+        values = {
+            "e.power_mw": np.array(power), "e.running": np.array(running), "e.started": np.array([0.0, started]),
+            "e.stopped": np.array([0.0, stopped]),
+        }  # fmt: skip
+        room = page({"e": engines()}, axis(2), {}, values).campus.headrooms["e"]
+        return [number(speed[1]) for side in (room.speeds_up, room.speeds_down) for speed in side]
+
+    # Two units of 0.1 MW/min, of which a rise of 6 MW in the hour takes 0.1.
+    assert left([8.0, 14.0], [2.0, 2.0]) == pytest.approx([0.2, 0.1, 0.2, 0.3])
+    # A unit that starts jumps to 6 MW (its ramp of an hour) and lends no speed: the other stays where it was.
+    assert left([8.0, 14.0], [1.0, 2.0], started=1.0) == pytest.approx([0.1, 0.1, 0.1, 0.1 + (6.0 - 2.0) / 60.0])
+    # A unit that stops leaves at least 2 MW to be taken over by the other.
+    assert left([8.0, 8.0], [2.0, 1.0], stopped=1.0)[:2] == pytest.approx([0.1, 0.1 - 2.0 / 60.0])
+
+
+def test_engines_sell_only_the_ramp_that_the_schedule_leaves(campus: Bench) -> None:
+    parts = {"e": engines(heat_rate_mmbtu_per_mwh=1.0, fuel_price_usd_per_mmbtu=30.0, initially_running=3)}
+    site = {"site": FacilityLoad(bus="F", power_mw=0.0)}
+    loads = {"site.power_mw": [9.0, 18.0]}
+    outcome = campus({**parts, **site, "as": market(minutes=5.0)}, [50.0, 50.0], series=loads, import_limit_mw=0.0)
+    # Three units rise by 9 MW: 0.3 - 9 / 60 MW/min are left for 5 minutes, where 1.5 MW would be the whole ramp.
+    assert outcome["as.up.e.sold_mw"] == pytest.approx([1.5, 0.75])
+
+
+def test_a_fleet_and_a_meter_that_ramp_sell_what_speed_is_left(campus: Bench) -> None:
+    mine = BitcoinMining(
+        bus="M", hashprice_usd_per_ph_day=48.0, pool_fee=0.0, cooling={"pue_base": 1.0}, ramp_down_mw_per_min=0.1,
+        tiers={"a": {"efficiency_j_per_th": 20.0, "power_mw": 12.0}},
+    )  # fmt: skip
+    outcome = campus({"m": mine, "as": market(price=0.5)}, [50.0, 140.0])  # 6 MW down in the hour is all the ramp
+    assert outcome["m.a.power_mw"] == pytest.approx([12.0, 6.0])
+    assert outcome["as.up.m.sold_mw"] == pytest.approx([1.0, 0.0])
+    free = BitcoinMining(**{**mine.model_dump(), "ramp_down_mw_per_min": None})
+    for limit in ({"ramp_mw_per_min": 0.1}, {"variations": [{"window_min": 60.0, "change_mw": 6.0}]}):
+        bound = market(price=0.5, calls_exempt_from_ramp=False)
+        outcome = campus({"m": free, "as": bound}, [50.0, 140.0], poi=limit)
+        assert outcome["as.up.m.sold_mw"][1] == pytest.approx(0.0, abs=1e-6)
+
+
+# -- expected calls ----------------------------------------------------------------------------------------------
+
+
+def called(names: tuple[str, ...], share: float, **fields: object) -> AncillaryServices:
+    return market(share=share, providers={name: {"worth_usd_per_mwh": 0.0} for name in names}, **fields)
+
+
+def test_expected_calls_leave_the_battery_and_are_charged_again(campus: Bench) -> None:
+    cell = {
+        "power_mw": 10.0, "energy_mwh": 10.0, "charge_efficiency": 0.8, "discharge_efficiency": 0.5, "soc_min": 0.0,
+        "soc_max": 1.0, "initial_energy_mwh": 8.0, "wear_usd_per_mwh": 3.0,
+    }  # fmt: skip
+    outcome = campus({"b": Battery(bus="B", **cell), "as": called(("b",), 0.1, price=6.0)}, [20.0])
+    # 8 MWh carry 4 MW for the hour. A tenth of them is called: 0.4 MWh at the bus, 0.8 from the cells, 1.0 to recharge.
+    assert outcome["as.up.b.sold_mw"] == pytest.approx([4.0])
+    assert outcome["b.charge_mw"] == pytest.approx([1.0])
+    assert outcome["b.energy_mwh"] == pytest.approx([8.0, 8.0])
+    assert outcome.money["b.wear"] == pytest.approx(3.0 * 0.4)
+    free = Battery(bus="B", **cell, end="free")
+    outcome = campus({"b": free, "as": called(("b",), 0.1, price=6.0)}, [20.0])
+    assert outcome["b.energy_mwh"][1] == pytest.approx(
+        8.0 / 1.1
+    )  # 8 - 0.2 r must carry r for an hour: 2 r <= 8 - 0.2 r
+    assert outcome["as.up.b.sold_mw"] == pytest.approx([8.0 / 2.2])
+
+
+def test_expected_calls_count_as_cycles_of_battery_and_ups(campus: Bench) -> None:
+    cell = Battery(bus="B", power_mw=10.0, energy_mwh=10.0, max_cycles_per_day=0.01, end="free")
+    assert campus({"b": cell, "as": called(("b",), 0.1)}, [20.0])["as.up.b.sold_mw"] == pytest.approx([1.0])
+    ups = Ups(
+        bus="H", power_mw=12.0, energy_mwh=4.0, protected_mw=4.0, max_cycles_per_year=8766.0 * 0.025,
+        charge_efficiency=1.0, discharge_efficiency=1.0, wear_usd_per_mwh=2.0,
+    )  # fmt: skip
+    parts = {"site": FacilityLoad(bus="F", power_mw=12.0), "ups": ups, "as": called(("ups",), 0.1)}
+    outcome = campus(parts, [20.0])
+    assert outcome["as.up.ups.sold_mw"] == pytest.approx([1.0])  # 0.025 cycles of 4 MWh in the hour
+    assert outcome["ups.charge_mw"] == pytest.approx([0.1])
+    assert outcome.money["ups.wear"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_work_lost_in_expected_calls_is_made_up(campus: Bench, jobs: int) -> None:
+    job = {
+        "power_mw": 10.0 / jobs,
+        "min_power_mw": 5.0 / jobs,
+        "work_mwh": 15.0 / jobs,
+        "unfinished_usd_per_mwh": 999.0,
+    }
+    train = AiTraining(bus="T", room={"pue": 1.25}, jobs={f"j{place}": job for place in range(jobs)})
+    outcome = campus({"t": train, "as": called(("t",), 0.2)}, [10.0, 10.0])
+    # Power p and calls r at the room: sum p = 15 + 0.2 sum r and sum r = sum p - 10 give sum r = 6.25.
+    assert outcome["as.up.t.sold_mw"].sum() == pytest.approx(6.25 * 1.25)
+    assert outcome["t.it_power_mw"].sum() == pytest.approx(16.25)
+    assert sum(outcome[f"t.j{place}.work_done_mwh"][0] for place in range(jobs)) == pytest.approx(15.0)
+
+
+def test_a_load_and_its_ups_never_sell_the_same_megawatt(campus: Bench) -> None:
+    job = {"power_mw": 12.0, "min_power_mw": 6.0, "work_mwh": 24.0, "unfinished_usd_per_mwh": 999.0}
+    train = AiTraining(bus="T", room={"pue": 1.2}, jobs={"j": job})
+    ups = Ups(bus="T", power_mw=12.0, energy_mwh=20.0, protects="t", discharge_efficiency=1.0)
+    outcome = campus({"t": train, "ups": ups, "as": market(price=1.0)}, [10.0, 10.0])
+    dropped, carried = outcome["as.up.t.sold_mw"], outcome["as.up.ups.sold_mw"]
+    assert (dropped / 1.2 + carried <= 12.0 + 1e-6).all()
+    assert dropped == pytest.approx([7.2, 7.2])  # a MW dropped takes its cooling along, so it sells first
+    assert carried == pytest.approx([6.0, 6.0])
