@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -26,13 +26,40 @@ class Use(Declared):
     space_m2_per_mw: float = quantity("m2/MW", "floor taken per MW", default=0.0, ge=0)
     initial_mw: float = quantity("MW", "fitted out at the start of the window", symbol="a_0", default=0.0, ge=0)
     max_mw: float | None = quantity("MW", "most that may be fitted out", symbol=r"\bar a", default=None, ge=0)
-    build_mw_per_month: float | None = quantity("MW/month", "fastest fitting out; any when absent", default=None, ge=0)
+    build_mw_per_month: float | None = quantity(
+        "MW/month", "most that may be ordered in a month; any when absent, 0 cannot be had or had again", default=None,
+        ge=0,
+    )  # fmt: skip
+    lead_months: int = quantity(
+        "months", "months from order to use; the pool is taken meanwhile", symbol="L", default=0, ge=0
+    )
+    under_way_mw: tuple[float, ...] = quantity(
+        "MW", "ordered before the window, by the month of the window in which it comes into use", default=()
+    )
+    block_mw: float | None = quantity(
+        "MW", "size of a hall that is fitted out as a whole; any amount when absent", default=None, gt=0
+    )
     conversion_usd_per_mw: float = quantity("$/MW", "cost of fitting out a MW", symbol="K", default=0.0, ge=0)
     annual_charge_share: float = quantity(
         "1/a", "part of that cost charged to a year of use (capital recovery factor); 1 charges all at once",
         symbol="crf", default=0.15, gt=0, le=1,
     )  # fmt: skip
-    reversible: bool = Field(default=False, description="may be given up again for another use")
+    reversible: bool = Field(default=False, description="may be given up again for another use; else it stays")
+
+    @model_validator(mode="after")
+    def _under_way_within_lead(self) -> Self:
+        if len(self.under_way_mw) > self.lead_months or any(entry < 0 for entry in self.under_way_mw):
+            raise ValueError(f"under_way_mw holds at most lead_months ({self.lead_months}) amounts, none below 0")
+        return self
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One use by month, MW: in use, ordered, and taken from the pool (in use and under way)."""
+
+    allotted: Sequence[Linear]
+    ordered: Sequence[Linear]
+    taken: Sequence[Linear]
 
 
 class SharedCapacity(Declared):
@@ -40,7 +67,8 @@ class SharedCapacity(Declared):
 
     Each use is an asset that publishes ``facility_power_mw``; it may draw no more than its allotment, also when
     called. Converting mining halls to AI is an allotment that rises month by month, takes feeder, cooling and
-    space from the pool, and pays for its fitting out.
+    space from the pool from its order on, serves after its lead time, and pays for its fitting out. A use that is not
+    reversible stays: the order is an option exercised once.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -64,39 +92,50 @@ class SharedCapacity(Declared):
     feeder_mw: float = quantity("MW", "feeder capacity of the pool", symbol="F", gt=0)
     cooling_mw: float | None = quantity("MW", "heat rejection of the pool; unbounded when absent", default=None, gt=0)
     space_m2: float | None = quantity("m2", "floor of the pool; unbounded when absent", default=None, gt=0)
+    build_mw_per_month: float | None = quantity(
+        "MW/month", "most that crews can fit out in a month, all uses together; any when absent", default=None, ge=0
+    )
+    build_mw_per_year: float | None = quantity(
+        "MW/a", "most that may be ordered in any twelve months in a row, all uses together", default=None, ge=0
+    )
     uses: dict[str, Use] = Field(description="assets that draw on the pool, by their name in the case", min_length=1)
 
     @model_validator(mode="after")
     def _starts_within_pool(self) -> Self:
-        taken = sum(use.initial_mw for use in self.uses.values())
+        taken = sum(use.initial_mw + sum(use.under_way_mw) for use in self.uses.values())
         if taken > self.feeder_mw + 1e-9:
-            raise ValueError(f"initial_mw of the uses sum to {taken:g} MW, the pool has {self.feeder_mw:g}")
+            raise ValueError(f"initial_mw and under_way_mw sum to {taken:g} MW, the pool has {self.feeder_mw:g}")
         return self
 
     def formulate(self, block: Block) -> None:
         """Write allotments by month, their limits, and the cost of conversion."""
         months = block.horizon.months
-        allotted = {name: self._allot(block, name, use, months) for name, use in self.uses.items()}
-        self._share(block, months, allotted)
-        for name in self.uses:
-            _bound_power(block, name, allotted[name])
+        plans = {name: self._allot(block, name, use, months) for name, use in self.uses.items()}
+        self._share(block, months, {name: plan.taken for name, plan in plans.items()})
+        self._pace(block, months, [plan.ordered for plan in plans.values()])
+        for name, plan in plans.items():
+            _bound_power(block, name, plan.allotted)
 
-    def _allot(self, block: Block, name: str, use: Use, months: Index) -> Sequence[Linear]:
-        """Declare the allotment of one use and what is added to it, with its cost."""
+    def _allot(self, block: Block, name: str, use: Use, months: Index) -> Plan:
+        """Declare the allotment of one use and what is ordered for it, with its cost."""
         most = min(use.max_mw if use.max_mw is not None else self.feeder_mw, self.feeder_mw)
-        amount = block.variable("allotted_mw", months, "MW", "capacity of the pool allotted", upper=most, of=name)
-        added = block.variable(
-            "added_mw", months, "MW", "capacity fitted out at the beginning of the month",
-            upper=use.build_mw_per_month, of=name,
-        )  # fmt: skip
+        amount = block.variable("allotted_mw", months, "MW", "capacity of the pool in use", upper=most, of=name)
+        added = _order(block, name, use, months)
         start = block.carried(f"{name}.allotted_mw", use.initial_mw)
+        before = [*use.under_way_mw, *([0.0] * months.size)]
+        finished = [added[m - use.lead_months] if m >= use.lead_months else before[m] for m in months]
+        building = [_under_way(added, before, use.lead_months, month) for month in months]
 
         @block.constraint(months, of=name)
         def fitting_out(month: int) -> Relation:
-            r"""a_m - a_{m-1} \le b_m, with equality where a use is not reversible"""
+            r"""a_m - a_{m-1} \le b_{m-L}, with equality where a use is not reversible"""
             change = amount[month] - (amount[month - 1] if month else start)
-            return change <= added[month] if use.reversible else change == added[month]
+            return change <= finished[month] if use.reversible else change == finished[month]
 
+        if use.lead_months:
+            block.report(
+                "under_way_mw", lambda m: building[m], "MW", "ordered and not yet in use", index=months, of=name
+            )
         if use.conversion_usd_per_mw:
             ahead = _years_ahead(block)
 
@@ -106,7 +145,26 @@ class SharedCapacity(Declared):
                 years = 1.0 if use.annual_charge_share >= 1.0 else ahead[month]
                 return (use.conversion_usd_per_mw * use.annual_charge_share * years) * added[month]
 
-        return amount
+        return Plan(amount, added, [one + two for one, two in zip(amount, building, strict=True)])
+
+    def _pace(self, block: Block, months: Index, orders: Sequence[Sequence[Linear]]) -> None:
+        """Limit what is ordered in a month and in twelve months in a row, all uses together."""
+        if self.build_mw_per_month is not None:
+            monthly = self.build_mw_per_month
+
+            @block.constraint(months)
+            def crews(month: int) -> Relation:
+                r"""\sum_i b_{i,m} \le B"""
+                return total(ordered[month] for ordered in orders) <= monthly
+
+        if self.build_mw_per_year is not None:
+            yearly = self.build_mw_per_year
+
+            @block.constraint(months)
+            def year_of_orders(month: int) -> Relation:
+                r"""\sum_{k = m-11}^{m} \sum_i b_{i,k} \le Y"""
+                span = range(max(0, month - 11), month + 1)
+                return total(ordered[k] for ordered in orders for k in span) <= yearly
 
     def _share(self, block: Block, months: Index, allotted: Mapping[str, Sequence[Linear]]) -> None:
         @block.constraint(months)
@@ -134,6 +192,26 @@ class SharedCapacity(Declared):
                 return (
                     total(self.uses[name].space_m2_per_mw * amount[month] for name, amount in allotted.items()) <= space
                 )
+
+
+def _order(block: Block, name: str, use: Use, months: Index) -> Sequence[Linear]:
+    """Capacity ordered at the beginning of every month: any amount, or whole halls."""
+    if use.block_mw is None:
+        return block.variable(
+            "added_mw", months, "MW", "capacity ordered at the beginning of the month",
+            upper=use.build_mw_per_month, of=name,
+        )  # fmt: skip
+    size = use.block_mw
+    most = None if use.build_mw_per_month is None else float(int(use.build_mw_per_month / size + 1e-9))
+    halls = block.variable("halls", months, "1", "halls ordered in the month", upper=most, integer=True, of=name)
+    block.report("added_mw", lambda m: size * halls[m], "MW", "capacity ordered in the month", index=months, of=name)
+    return [size * count for count in halls]
+
+
+def _under_way(ordered: Sequence[Linear], before: Sequence[float], lead: int, month: int) -> Linear:
+    """Capacity ordered up to a month, in the window or before it, that comes into use later."""
+    recent = [ordered[k] for k in range(max(0, month + 1 - lead), month + 1)] if lead else []
+    return total([*recent, sum(before[month + 1 :])])
 
 
 def _bound_power(block: Block, name: str, amount: Sequence[Linear]) -> None:

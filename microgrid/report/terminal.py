@@ -20,6 +20,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     _commitment(summary["commitment"], console)
     _curtailment(summary["curtailment"], console)
     _flexibility(summary["flexibility"], console)
+    _mix(summary.get("mix", ()), console)
     _bill(summary["bill"], summary.get("bill_notes", ()), console)
     _proof(summary["proof"], console)
     print_network(summary["network"], console)
@@ -144,16 +145,35 @@ def _curtailment(rows: Sequence[Row], console: Console) -> None:
 def _flexibility(rows: Sequence[Row], console: Console) -> None:
     columns = [
         ("program", "left"), ("service", "left"), ("provider", "left"), ("highest MW", "right"), ("MW-h", "right"),
-        ("hours", "right"), ("USD", "right"), ("", "left"),
+        ("hours", "right"), ("USD/MW-h", "right"), ("USD", "right"), ("called MWh", "right"), ("", "left"),
     ]  # fmt: skip
     lines = [
         (
             row["program"], row["service"], row["provider"], f"{row['largest_mw']:,.2f}", usd(row["sold_mwh"]),
-            usd(row["hours"]), usd(row["earned_usd"]), "deliverable" if row["deliverable"] else "NOT DELIVERABLE",
+            usd(row["hours"]), f"{row['price_usd_per_mwh']:,.2f}", usd(row["earned_usd"]), usd(row["called_mwh"]),
+            "deliverable" if row["deliverable"] else "NOT DELIVERABLE",
         )
         for row in rows
     ]  # fmt: skip
     table("Flexibility sold", columns, lines, console)
+
+
+def _mix(rows: Sequence[Row], console: Console) -> None:
+    columns = [
+        ("pool", "left"), ("use", "left"), ("first MW", "right"), ("last MW", "right"), ("USD/MW-year", "right"),
+        ("conversion USD", "right"),
+    ]  # fmt: skip
+    lines = []
+    for row in rows:
+        months = [row[name] for name in row if name[:4].isdigit()]
+        per_mw = row["revenue_usd_per_mw_year"]
+        lines.append(
+            (
+                row["pool"], row["use"], f"{months[0]:,.2f}", f"{months[-1]:,.2f}",
+                "" if per_mw is None else usd(per_mw), usd(row["conversion_usd"]),
+            )
+        )  # fmt: skip
+    table("Mix of shared capacity", columns, lines, console)
 
 
 def _bill(rows: Sequence[Row], notes: Sequence[str], console: Console) -> None:

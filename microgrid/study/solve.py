@@ -129,6 +129,7 @@ def _summary(
         "commitment": summary.commitment(data, horizon),
         "curtailment": summary.curtailment(data, horizon),
         "flexibility": summary.flexibility(data, horizon),
+        "mix": summary.mix(data, horizon),
         "bill": billing.summary(),
         "network": summary.network(check, horizon) if check else None,
         "certificates": summary.certificates(residuals),

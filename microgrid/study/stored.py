@@ -107,6 +107,7 @@ def _summary(results: Results, horizon: Horizon, billing: Billing) -> Residual:
         "commitment": summary.commitment(data, horizon),
         "curtailment": summary.curtailment(data, horizon),
         "flexibility": summary.flexibility(data, horizon),
+        "mix": summary.mix(data, horizon),
         "bill": billing.summary(),
     }
     misses = {name: _disagreement(results.stated(SUMMARY, name), json.loads(json.dumps(section)))

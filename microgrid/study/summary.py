@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from microgrid.assets.programs.sales import sales_table
+from microgrid.assets.shared_capacity import mix_table
 from microgrid.case.model import Case
 from microgrid.dispatch.solve import Solution, Stage
 from microgrid.errors import Residual
@@ -163,6 +164,19 @@ def flexibility(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
     ]
 
 
+def mix(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
+    """How every shared pool was divided: MW in use and revenue per MW and year by use, conversion cost."""
+    values = {str(name): dispatch[name].to_numpy() for name in dispatch}
+    costs = {name.removeprefix(COST): amounts for name, amounts in values.items() if name.startswith(COST)}
+    pools = dict.fromkeys(name.split(".", 1)[0] for name in _ending(dispatch, ".allotted_mw"))
+    tables = {pool: mix_table(pool, values, costs, horizon) for pool in pools}
+    return [
+        {"pool": pool} | {str(key): entry if isinstance(entry, str) else _finite(entry) for key, entry in row.items()}
+        for pool, table in tables.items()
+        for row in table.to_dict("records")
+    ]
+
+
 def network(check: NetworkCheck, horizon: Horizon) -> Row:
     """Worst voltage and loading on the campus with hour and element, losses, and what breaks a limit.
 
@@ -291,6 +305,7 @@ __all__ = [
     "curtailment",
     "energy",
     "flexibility",
+    "mix",
     "money",
     "network",
     "peaks",

@@ -131,7 +131,7 @@ def mix(conversion_usd_per_mw: float, **pool: object) -> dict[str, object]:
     }
     train = AiTraining(bus="T", room={"pue": 1.0}, jobs={"job": job})
     uses = {
-        "mine": {"initial_mw": 10.0, "reversible": True},
+        "mine": {"initial_mw": pool.pop("mine_mw", 10.0), "reversible": True},
         "train": {"conversion_usd_per_mw": conversion_usd_per_mw, "annual_charge_share": 1.0, **pool.pop("train", {})},
     }
     return {"mine": mine, "train": train, "pool": SharedCapacity(feeder_mw=10.0, uses=uses, **pool)}
@@ -149,6 +149,53 @@ def test_building_takes_time_and_stays(campus: Bench) -> None:
     outcome = campus(parts, [50.0] * 48, start="2025-07-31T05:00Z")  # a day of July and a day of August
     assert outcome["pool.train.allotted_mw"] == pytest.approx([4.0, 8.0])
     assert outcome["mine.a.power_mw"][[0, 47]] == pytest.approx([6.0, 2.0])
+
+
+@pytest.mark.parametrize(("cost", "converted"), [(1100.0, 4.0), (1300.0, 0.0)])
+def test_capacity_on_order_serves_nobody_until_its_lead_time_is_over(
+    campus: Bench, cost: float, converted: float
+) -> None:
+    parts = mix(cost, train={"build_mw_per_month": 4.0, "lead_months": 1})
+    outcome = campus(parts, [50.0] * 48, start="2025-07-31T05:00Z")  # a day of July and a day of August
+    # A MW ordered in July gives up 50 $/MWh of mining for a day and gains 100 on the next: 1200 $ in all.
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([0.0, converted])
+    assert outcome["pool.train.under_way_mw"] == pytest.approx([converted, 0.0])
+    assert outcome["mine.a.power_mw"][[0, 47]] == pytest.approx([10.0 - converted] * 2)
+
+
+def test_what_was_ordered_before_the_window_comes_into_use_within_it(campus: Bench) -> None:
+    parts = mix(1e6, mine_mw=7.0, train={"lead_months": 2, "under_way_mw": (1.0, 2.0)})
+    outcome = campus(parts, [50.0] * 48, start="2025-07-31T05:00Z")
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([1.0, 3.0])
+    assert outcome["pool.train.under_way_mw"] == pytest.approx([2.0, 0.0])
+    assert outcome["mine.a.power_mw"][[0, 47]] == pytest.approx([7.0, 7.0])
+    with pytest.raises(ValidationError, match=r"under_way_mw holds at most lead_months \(1\)"):
+        SharedCapacity(feeder_mw=9.0, uses={"a": {"lead_months": 1, "under_way_mw": (1.0, 1.0)}})
+
+
+def test_halls_are_whole_and_crews_are_shared(campus: Bench) -> None:
+    outcome = campus(mix(0.0, train={"block_mw": 3.0}), [50.0] * 24)
+    assert outcome["pool.train.halls"] == pytest.approx([3.0])
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([9.0])
+    days = {"start": "2025-07-31T05:00Z"}
+    outcome = campus(mix(0.0, build_mw_per_month=3.0), [50.0] * 48, **days)
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([3.0, 6.0])
+    outcome = campus(mix(0.0, build_mw_per_month=3.0, build_mw_per_year=4.0), [50.0] * 48, **days)
+    assert outcome["pool.train.allotted_mw"] == pytest.approx([3.0, 4.0])
+
+
+def test_what_is_converted_never_returns_and_slower_building_never_earns_more(campus: Bench) -> None:
+    prices = [50.0] * 24 + [180.0] * 24  # on the second day training would lose nothing by lending its feeder
+    parts = mix(0.0, train={"initial_mw": 0.0})
+    outcome = campus(parts, prices, start="2025-07-31T05:00Z")
+    assert np.diff(outcome["pool.train.allotted_mw"])[0] >= -1e-6
+    earned = [
+        campus(
+            mix(10.0, train={"lead_months": lead, "build_mw_per_month": pace}), prices, start="2025-07-31T05:00Z"
+        ).earned
+        for lead, pace in ((0, None), (0, 4.0), (0, 2.0), (1, 2.0))
+    ]
+    assert earned == sorted(earned, reverse=True)
 
 
 def test_cooling_and_space_limit_the_mix(campus: Bench) -> None:

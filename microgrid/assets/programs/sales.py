@@ -17,10 +17,11 @@ from microgrid.formulation.algebra import Linear, Relation, number, total
 from microgrid.formulation.block import Block, Claim, Headroom
 
 Terms = Sequence[Linear] | Sequence[float]
-SOLD, HELD, SPARE, EARNED = "sold_mw", "held_mw", "spare_mw", "earned_usd"
+SOLD, HELD, SPARE, EARNED, CALLED = "sold_mw", "held_mw", "spare_mw", "earned_usd", "called_mw"
 METER = ".meter"
 COLUMNS = (
-    "program", "service", "provider", "largest_mw", "sold_mwh", "hours", "first", "last", "earned_usd", "deliverable",
+    "program", "service", "provider", "largest_mw", "sold_mwh", "hours", "first", "last", "price_usd_per_mwh",
+    "earned_usd", "called_mwh", "deliverable",
 )  # fmt: skip
 
 
@@ -162,6 +163,8 @@ def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom]) -> None:
         of=of,
     )
 
+    if sale.deployed_share:
+        block.report(CALLED, lambda t: sale.deployed_share * sale.mw[t], "MW", "energy expected to be called", of=of)
     report_spare(block, sale, rooms, of=of)
 
 
@@ -182,8 +185,9 @@ def sales_table(
 ) -> pd.DataFrame:
     """Who sold which MW, when, for how much, and whether it was deliverable: one row a program, service and provider.
 
-    `values` holds variables and reports of a result by full name. A sale is deliverable when the MW still free behind
-    it never fall below zero by more than `tolerance_mw`.
+    ``sold_mwh`` are MW held times hours, ``price_usd_per_mwh`` what one of them earned on average, ``called_mwh`` the
+    energy expected to be called. `values` holds variables and reports of a result by full name. A sale is deliverable
+    when the MW still free behind it never fall below zero by more than `tolerance_mw`.
     """
     rows = []
     for name in sorted(values):
@@ -191,18 +195,21 @@ def sales_table(
             continue
         program, service, provider, stem = _seller(name)
         sold = np.asarray(values[name], dtype=float)
-        active = np.flatnonzero(sold > tolerance_mw)
+        active, span = np.flatnonzero(sold > tolerance_mw), np.asarray(hours)
+        sold_mwh, earned = float(sold @ span), float(np.sum(values.get(f"{stem}.{EARNED}", 0.0)))
         rows.append(
             {
                 "program": program,
                 "service": service,
                 "provider": provider,
                 "largest_mw": float(sold.max(initial=0.0)),
-                "sold_mwh": float(sold @ np.asarray(hours)),
-                "hours": float(np.asarray(hours)[active].sum()),
+                "sold_mwh": sold_mwh,
+                "hours": float(span[active].sum()),
                 "first": times[active[0]] if active.size else None,
                 "last": times[active[-1]] if active.size else None,
-                "earned_usd": float(np.sum(values.get(f"{stem}.{EARNED}", 0.0))),
+                "price_usd_per_mwh": earned / sold_mwh if active.size else 0.0,
+                "earned_usd": earned,
+                "called_mwh": float(np.asarray(values.get(f"{stem}.{CALLED}", np.zeros(span.size))) @ span),
                 "deliverable": bool(np.min(values.get(f"{stem}.{SPARE}", np.zeros(1))) >= -tolerance_mw),
             }
         )
@@ -228,6 +235,7 @@ def sum_of(terms: Iterable[Linear | float]) -> Linear:
 
 
 __all__ = [
+    "CALLED",
     "EARNED",
     "HELD",
     "SOLD",
