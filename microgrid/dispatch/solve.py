@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import start_from_months
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, overlaps
@@ -40,7 +41,8 @@ class Solution:
     """An integral point with its certificate.
 
     `program` is the program solved, including binaries added for exclusive pairs; `gap` is
-    ``(objective - bound) / max(1, |objective|)``; `row_duals` are those of the program with integers fixed.
+    ``(objective - bound) / max(1, |objective|)``; `row_duals` are those of the program with integers fixed, and
+    `bound_prices` those of its relaxation, from which `microgrid.dispatch.bound` adds up the bound again.
     """
 
     program: Program
@@ -49,6 +51,7 @@ class Solution:
     bound: float
     stages: tuple[Stage, ...]
     row_duals: np.ndarray | None = None
+    bound_prices: np.ndarray | None = None
 
     @property
     def gap(self) -> float:
@@ -75,6 +78,7 @@ class _Search:
     stages: list[Stage] = field(default_factory=list)
     best: Outcome | None = None
     bound: float = float("-inf")
+    prices: np.ndarray | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -143,7 +147,7 @@ def solve(
         raise SolverLimit(f"gap {reached:.3%} after {time_limit_s:g} s; {gap:.3%} was asked")
     point = best.point.copy()
     point[program.integer] = np.round(point[program.integer])
-    return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals)
+    return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals, search.prices)
 
 
 def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
@@ -160,7 +164,9 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
             raise SolverLimit("the time limit came before the LP relaxation was solved")
         if relaxed.status is not Status.OPTIMAL:
             raise MicrogridError(f"HiGHS ended the relaxation with {relaxed.status.value}")
-        search.bound = relaxed.objective
+        assert relaxed.row_duals is not None  # noqa: S101 - an optimal outcome has prices
+        search.prices = relaxed.row_duals
+        search.bound = min(relaxed.objective, dual_bound(program, search.prices))
     return solver, relaxed
 
 

@@ -36,8 +36,9 @@ MANIFEST, SUMMARY, CASE, DISPATCH, POWERFLOW, INPUTS, BILL, NETWORK = (
     "network.json",
 )
 CUTS = "cuts.jsonl"
+BOUND = "bound.nc"
 ALWAYS = (SUMMARY, CASE, DISPATCH, INPUTS, BILL)
-READ = (*ALWAYS, POWERFLOW, NETWORK, CUTS)
+READ = (*ALWAYS, POWERFLOW, NETWORK, CUTS, BOUND)
 PACKAGES = ("pandapower", "pyomo", "highspy", "numpy", "scipy", "xarray", "numba", "holidays", "tzdata")
 
 
@@ -56,6 +57,11 @@ class Results:
     def powerflow(self) -> xr.Dataset | None:
         """AC power flow over time; None when the case has no network."""
         return self._dataset(POWERFLOW) if (self.folder / POWERFLOW).is_file() else None
+
+    @cached_property
+    def bound(self) -> xr.Dataset | None:
+        """Row prices that prove the bound; None when the solver gave none."""
+        return self._dataset(BOUND) if (self.folder / BOUND).is_file() else None
 
     @cached_property
     def inputs(self) -> xr.Dataset:
@@ -277,6 +283,7 @@ def _digest(file: Path) -> str:
 
 __all__ = [
     "BILL",
+    "BOUND",
     "CASE",
     "CUTS",
     "DISPATCH",

@@ -25,6 +25,7 @@ from microgrid.study.cut_table import write_cuts
 from microgrid.study.network_check import NetworkCheck, check_network
 from microgrid.study.running import running_shares
 from microgrid.study.secure import Secured, solve_secure
+from microgrid.study.stored_bound import proven_bound, write_bound
 
 Progress = Callable[[str], None]
 
@@ -145,6 +146,7 @@ def save(solved: SolvedCase, folder: Path) -> Path:
         if solved.check is not None:
             files.write_dataset(solved.check.powerflow, draft / files.POWERFLOW)
             solved.check.write_network(draft / files.NETWORK)
+        write_bound(solved.dispatch.solution, draft)
         if solved.secured is not None:
             write_cuts(solved.secured.cuts, draft)
         solved.billing.table.to_csv(draft / files.BILL, index=False, lineterminator="\n")
@@ -178,6 +180,7 @@ def _facts(solved: SolvedCase) -> dict[str, Any]:
             "version": version_text() if name == "HiGHS" else "",
             "objective_usd": solution.objective,
             "bound_usd": solution.bound,
+            "relaxation_usd": proven_bound(solution),
             "gap": solution.gap,
             "stages": [stage.name for stage in solution.stages],
             "seed": 0,

@@ -3,8 +3,8 @@
 The case is rebuilt from the resolved ``case.yaml`` and ``inputs.nc``, the dispatch is taken from ``dispatch.nc`` and
 every page is read on it again, the tariffs bill it again, and the network of ``network.json`` is solved again at
 every step and compared with ``powerflow.nc``. What the folder states of all this (money, injections, reports, bill,
-summary, bound and gap) is compared with what comes out. No optimiser takes part, so the bound itself is taken as
-stated, as are the marginal values of energy.
+summary, gap) is compared with what comes out. The bound is added up again from the row prices of ``bound.nc``. No
+optimiser takes part, so the marginal values of energy, and what branch and bound added to the bound, are as stated.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from microgrid.study.network_check import NetworkCheck, check_network
 from microgrid.study.running import running_shares
 from microgrid.study.secure import LOSS_OF_POWER
 from microgrid.study.stored import stored_residuals
+from microgrid.study.stored_bound import bound_residual
 
 VOLTAGE_TOLERANCE_PU = 1e-8
 
@@ -52,6 +53,7 @@ def verify_result(results: Results) -> list[Residual]:
         *checked.residuals,
         *billing.residuals,
         *stored_residuals(results, case.horizon, checked, billing),
+        *bound_residual(results, case),
     ]
     if case.header.network or results.powerflow is not None:
         residuals += _network_residuals(results, case, checked)

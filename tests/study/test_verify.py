@@ -78,6 +78,7 @@ def _add(amount: float) -> Callable[[np.ndarray], None]:
         ("dispatch.nc", "cost.retail.energy.energy", 1e-3, {"stored money"}),
         ("dispatch.nc", "injection.battery", 1e-3, {"stored injections"}),
         ("inputs.nc", "facility.power_mw", 0.5, {"balance"}),
+        ("bound.nc", "row_price", 0.01, {"bound of the relaxation"}),
     ],
 )
 def test_a_changed_number_breaks_its_check(
@@ -122,6 +123,12 @@ def test_a_changed_file_stops_the_reading_and_is_named(copied: Path) -> None:
     assert (residual.check, residual.holds, residual.where) == ("files unchanged", False, "network.json")
 
 
+def test_a_bound_that_its_prices_do_not_prove_is_found(copied: Path) -> None:
+    bound = open_results(copied).number("manifest.json", "solver", "bound_usd")
+    restate(copied, bound_usd=bound + 1.0, relaxation_usd=bound + 1.0)
+    assert "bound of the relaxation" in missed(copied)
+
+
 @pytest.mark.parametrize("edit", ["amount", "charge", "line"])
 def test_an_edited_bill_is_found_although_its_hash_is_stated(copied: Path, edit: str) -> None:
     lines = (copied / "bill.csv").read_text().splitlines()
@@ -163,7 +170,7 @@ def test_a_gap_or_bound_of_another_proof_is_found(copied: Path) -> None:
     restate(copied, gap=solver["gap"] + 1e-4)
     assert missed(copied) == {"gap of objective and bound", "stored summary"}
     restate(copied, gap=0.0, bound_usd=solver["objective_usd"] + 100.0)
-    assert missed(copied) == {"bound below objective", "stored summary"}
+    assert missed(copied) == {"bound below objective", "bound of the relaxation", "stored summary"}
 
 
 def test_a_power_flow_taken_away_is_missed(copied: Path) -> None:
