@@ -88,6 +88,7 @@ def solved(
     import_limit_mw: float = 1000.0,
     export_limit_mw: float = 0.0,
     poi: Mapping[str, object] | None = None,
+    gap: float = 1e-9,
 ) -> Outcome:
     """Solve the parts behind a meter at an energy price, and check every row of the answer with plain numbers."""
     horizon = time_axis(len(price), step_min, start, wraps=wraps)
@@ -96,7 +97,7 @@ def solved(
     inputs = {name: np.asarray(column, dtype=float) for name, column in (series or {}).items()}
     inputs["market.price"] = np.asarray(price, dtype=float)
     program = compile_program(build(campus, horizon, inputs))
-    solution = solve(program, gap=1e-9)
+    solution = solve(program, gap=gap)
     outcome = read(campus, horizon, inputs, solution.program.values(solution.point))
     balance = ValueBlock(CAMPUS, Declared(), horizon, inputs, outcome.campus)
     balance.values, balance.reading = outcome.results, Reading()
