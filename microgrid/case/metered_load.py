@@ -128,6 +128,8 @@ def _tariff_series(
     found, problems = {}, []
     for key, reference in {**tariff.series, **series}.items():
         column = reference.as_series()
+        if column is None and reference.optional:
+            continue
         if column is None:
             problems.append(
                 Problem("series of the tariff is not given", f"name its file: --series {key}=FILE:COLUMN", key)

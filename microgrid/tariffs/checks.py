@@ -106,9 +106,17 @@ def _determinants(tariff: Tariff) -> Iterator[Finding]:
             yield from _contract(tariff, (*path, "of"), node.of)
         if isinstance(node, Excess) and isinstance(node.over, str) and node.over not in known:
             yield from _contract(tariff, (*path, "over"), node.over)
-        if isinstance(node, Coincident) and node.series is not None and node.series not in tariff.series:
-            yield _unknown((*path, "series"), "series", node.series, tariff.series)
+        if isinstance(node, Coincident):
+            yield from _coincident(tariff, path, node)
         known.append(name)
+
+
+def _coincident(tariff: Tariff, path: Path, node: Coincident) -> Iterator[Finding]:
+    if node.series is not None and node.series not in tariff.series:
+        yield _unknown((*path, "series"), "series", node.series, tariff.series)
+    for field in ("prior_kw", "scale"):
+        if isinstance(value := getattr(node, field), str):
+            yield from _contract(tariff, (*path, field), value)
 
 
 def _term(tariff: Tariff, path: Path, term: Term, *, looks_back: bool) -> Iterator[Finding]:

@@ -162,9 +162,16 @@ def _demand(node: Demand) -> str:
 
 
 def _coincident(node: Coincident) -> str:
-    what = f"{len(node.intervals or ())} known hours" if node.mode == "known" else f"hours weighed by `{node.series}`"
-    later = "; billed next year" if node.billed == "next_year" else ""
-    return f"import at the system's peaks, {node.stat} over {what}{later}, kW"
+    group = "each month" if node.per == "month" else "the season"
+    months = f" ({_months(node.months)})" if node.months else ""
+    weighed = f"{node.n} peak{'s' if (node.n or 0) > 1 else ''} of {group}{months}, hours weighed by `{node.series}`"
+    if node.mode == "candidates":
+        weighed += " (where no file is given, every candidate hour is as likely)"
+    what = f"{len(node.intervals or ())} known hours" if node.mode == "known" else weighed
+    prior = f", this year on {node.prior_kw}" if node.prior_kw is not None else ""
+    later = f"; billed next year{prior}" if node.billed == "next_year" else ""
+    scale = "" if node.scale == 1.0 else f", times {node.scale}"
+    return f"import at the system's peaks, {node.stat} over {what}{scale}{later}, kW"
 
 
 def _during(periods: tuple[str, ...] | None) -> str:

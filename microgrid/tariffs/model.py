@@ -81,6 +81,7 @@ class SeriesRef(Declared):
     time: str = Field("time", description="column that holds the time stamps")
     zone: str = Field("", description="IANA zone of stamps without offset; empty means the case's zone")
     stamp: Literal["beginning", "ending"] = "beginning"
+    optional: bool = Field(default=False, description="the tariff can do without it (weights of `mode: candidates`)")
     note: str | None = None
 
     def as_series(self) -> Series | None:

@@ -62,6 +62,7 @@ class Page:
     largest_export_mw: float | None = None
     share_tiers_freely: bool = False
     may_lead: bool = True
+    weigh_next_year: bool = True
     export: Export | None = None
     energy_import: Terms = ()
     energy_export: Terms = ()

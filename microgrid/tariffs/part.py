@@ -69,6 +69,11 @@ class TariffOptions(Declared):
         "bill",
         description="whether a cycle that the horizon covers in part pays monthly amounts in full, or by that part",
     )
+    weigh_next_year: bool = Field(
+        default=True,
+        description="weigh what this year's coincident peaks bill next year; false where a `coincident_peak` program "
+        "of the case weighs it",
+    )
     allow_tariff_programs: bool = Field(
         default=False,
         description="pay the tariff's own `ancillary` and `capacity_credit` programs, though they do not see what "
@@ -173,6 +178,7 @@ class TariffPart(TariffOptions):
             power_factor=self.power_factor,
             kva_facets=self.kva_facets,
             share_tiers_freely=self.share_tiers_freely,
+            weigh_next_year=self.weigh_next_year,
             may_lead=leads(block, self.poi),
             largest_import_mw=self._limit(block, self.largest_import_mw, "import_right_mw"),
             reach=cache(lambda: self._reach(page, times)),
@@ -228,11 +234,11 @@ class TariffPart(TariffOptions):
         missing = []
         for key, reference in self.tariff.series_references().items():
             values = block.inputs.get(f"{block.name}.series.{key}")
-            if values is None:
+            if values is None and not reference.optional:
                 missing.append(
                     Problem("series of the tariff is not given", "name its file", f"{block.name}.series.{key}")
                 )
-            else:
+            elif values is not None:
                 given[key] = np.asarray(values, dtype=float) * reference.scale
         if missing:
             raise InvalidInput(missing)

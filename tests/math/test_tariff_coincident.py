@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tariffs"))
-from pinning import residual
+from pinning import page_of, residual
 
 from microgrid.errors import InvalidInput
 from microgrid.tariffs.bill import Bill, bill
@@ -31,7 +31,8 @@ def tariff(**stated: Any) -> Tariff:
     return Tariff.model_validate(
         {
             "id": "t",
-            "series": {"w": {"unit": "probability"}},
+            "contract": {"k": 700.0, "f": 1.5},
+            "series": {"w": {"unit": "probability", "optional": True}},
             "determinants": {"cp": node},
             "charges": [{"id": "cp", "kind": "per_unit", "of": "cp", "price": 1.0}],
         }
@@ -92,6 +93,33 @@ def test_a_group_without_weight_is_left_out_with_a_note() -> None:
     assert any("2025-07; it is left out" in note for note in left.notes)
     with pytest.raises(InvalidInput, match="all zero"):
         made({}, n=1)
+
+
+def test_without_a_forecast_every_candidate_hour_is_as_likely() -> None:
+    stated = {"mode": "candidates", "series": "w", "n": 1, "per": "month", "candidate_hours": [16, 17]}
+    tariff_ = tariff(**stated, candidate_days="weekday")
+    load = MeterData(TIMES, 60, KW, np.zeros(TIMES.size))
+    cost, billed = residual(tariff_, load)
+    chosen = np.isin(TIMES.hour, [16, 17]) & (TIMES.weekday < 5)
+    mean = np.mean([KW[chosen & (TIMES.month == month)].mean() for month in (6, 7)])
+    assert billed == pytest.approx(2 * mean)
+    assert cost == pytest.approx(billed)
+    one = "2025-06-10 16:00"
+    assert made({one: 1.0}, **{**stated, "months": [6]}).by_cycle == pytest.approx([KW[at(one)]] * 2)
+
+
+@pytest.mark.parametrize(("months", "held"), [([6, 7, 8, 9], 2 / 4), ([6, 7], 1.0), ([1, 2], 0.0)])
+def test_next_year_is_weighed_by_the_groups_that_the_horizon_holds(months: list[int], held: float) -> None:
+    """Twelve bills of next year at the mean of its groups, of which the horizon decides some."""
+    tariff_ = tariff(mode="candidates", n=1, per="month", months=months, billed="next_year", prior_kw="k", scale="f")
+    load = MeterData(TIMES, 60, KW, np.zeros(TIMES.size))
+    assert bill(tariff_, load).by_cycle == pytest.approx([700.0, 700.0])
+    block = page_of(tariff_, load)
+    cost, _ = block.program.solve()
+    mean = np.mean([KW[TIMES.month == month].mean() for month in (6, 7)])
+    assert cost - 1400.0 == pytest.approx(12 * 1.5 * held * mean, abs=1e-6)
+    without, _ = page_of(tariff_, load, weigh_next_year=False).program.solve()
+    assert without == pytest.approx(1400.0)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -12,6 +12,7 @@ from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.tariffs.axis import Axis, Periods
 from microgrid.tariffs.charges.staircase import Stairs, staircase
+from microgrid.tariffs.determinants.load_factor import least_share_of_mean
 from microgrid.tariffs.ledger import Ledger
 from microgrid.tariffs.page import KILO, Page, Terms
 from microgrid.tariffs.prices import Tier, fill, price_table, reach, tier_ends
@@ -146,6 +147,7 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
         slab=charge.tier_mode == "slab",
         highest=_highest_energy(page, weight, np.array(so_far)),
         billing=charge.kw,
+        widest=_widest(charge, page, weight, np.array(so_far)),
     )
     amounts = staircase(page, stairs)
     if not extra.any():
@@ -215,6 +217,15 @@ def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndar
             )
         )
     return np.asarray(differences[0])
+
+
+def _widest(charge: Tiered, page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:
+    """Most energy for each unit of billing demand, MWh a MW by cycle (a load factor of one), where that is known."""
+    if charge.kw is None or so_far.any():
+        return None
+    share = least_share_of_mean(charge.kw, page.nodes, page.axis)
+    hours = np.bincount(page.axis.cycles.of, weight, page.cycles.size) * page.axis.hours
+    return np.divide(hours, share, out=np.full(share.size, np.inf), where=share > 0.0)
 
 
 def _highest_energy(page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:

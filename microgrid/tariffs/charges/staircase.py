@@ -33,7 +33,8 @@ class Stairs:
     """A quantity priced by tiers.
 
     `quantity` is MW or MWh by cycle, `prices` money a kW or kWh of shape (tiers, cycles); `highest` bounds the quantity
-    (None if unknown), and `billing` names the determinant that hours-use tiers count on.
+    (None if unknown), `billing` names the determinant that hours-use tiers count on, and `widest` is the most of the
+    quantity for each MW of it by cycle (None or infinite if unknown).
     """
 
     name: str
@@ -43,6 +44,7 @@ class Stairs:
     slab: bool
     highest: np.ndarray | None
     billing: str | None = None
+    widest: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def _pieces_of(page: Page, stairs: Stairs, cycle: int, span: tuple[float, float]
     pieces: list[Piece] = []
     start, cost = (0.0, 0.0), (0.0, 0.0)
     for tier, line in enumerate(lines):
-        top = line if tier < len(lines) - 1 else (max(highest, _at(line, demand[1])), 0.0)
+        top = line if tier < len(lines) - 1 else _last_end(stairs, cycle, max(highest, _at(line, demand[1])))
         reachable = _at(start, demand[0]) <= highest or tier == 0
         wide = any(_at(top, edge) - _at(start, edge) > 1e-12 for edge in demand)
         if reachable and (wide or tier == 0):
@@ -150,6 +152,13 @@ def _pieces_of(page: Page, stairs: Stairs, cycle: int, span: tuple[float, float]
             cost = (cost[0] + step * line[0], cost[1] + step * line[1])
             start = line
     return pieces
+
+
+def _last_end(stairs: Stairs, cycle: int, highest: float) -> tuple[float, float]:
+    """Open end of the last tier: a load factor of one where that is known, else the most there can be."""
+    if stairs.widest is None or not np.isfinite(stairs.widest[cycle]):
+        return highest, 0.0
+    return 0.0, float(stairs.widest[cycle])
 
 
 def _line(demand: tuple[float, float], ends: Sequence[float]) -> tuple[float, float]:

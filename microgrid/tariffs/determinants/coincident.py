@@ -25,20 +25,22 @@ class Coincident(Declared):
     the probability (or a score for it) that it is one of the `n` peaks of its group: each month of `months`, or, `per:
     season`, all of them in one year. Within a group the weights are scaled to sum to `n`, and none counts more than
     one, since an interval is a peak at most once; the result is the mean over the groups. 4CP is ``n: 1, per: month,
-    months: [6, 7, 8, 9]``, PJM's five peaks ``n: 5, per: season``. `blend_uniform` mixes the weights with equal
+    months: [6, 7, 8, 9]``, PJM's five peaks ``n: 5, per: season``. `candidates`: as `probability`, but without a file
+    for `series` every candidate hour is as likely as another. `blend_uniform` mixes the weights with equal
     ones over the local `candidate_hours` (all when empty), which guards against a forecast that is too sure
     of itself (0.25 to 0.5 did best out of sample, facts page section 3). A group without any weight is left
     out, and a note says so.
 
     `same_year`: one number bills every cycle. `same_month`: each cycle bills its own peaks (12CP); the cycle is the
     group, and one without peaks bills nothing. `next_year`: this year's cycles bill `prior_kw`, and this year's peaks
-    bill the next; the value of next year's bill, times `next_year_value`, is what the optimiser weighs.
+    bill the twelve cycles of the next; the value of that bill, times `next_year_value`, is what the optimiser weighs,
+    as far as the horizon holds the groups of a year. `prior_kw` and `scale` may name a contract value.
     """
 
     unit: ClassVar[str] = "kW"
 
     kind: Literal["coincident"]
-    mode: Literal["known", "forecast", "probability"] = "known"
+    mode: Literal["known", "forecast", "probability", "candidates"] = "known"
     intervals: tuple[str, ...] | None = None
     series: str | None = None
     n: int | None = Field(None, ge=1, description="peaks measured in each group")
@@ -46,11 +48,12 @@ class Coincident(Declared):
     months: tuple[Month, ...] | None = None
     stat: Literal["mean", "max"] = "mean"
     window_min: float | None = Field(15, gt=0)
-    scale: float = 1.0
+    scale: float | str = 1.0
     blend_uniform: float = Field(0.0, ge=0.0, le=1.0)
-    candidate_hours: tuple[int, ...] = Field((), description="local hours of `blend_uniform`, 0 to 23; all when empty")
+    candidate_hours: tuple[int, ...] = Field((), description="local hours a peak may fall in, 0 to 23; all when empty")
+    candidate_days: Literal["all", "weekday"] = "all"
     billed: Literal["same_year", "same_month", "next_year"] = "same_year"
-    prior_kw: float | None = None
+    prior_kw: float | str | None = Field(None, description="last year's peaks, kW, or the contract value of that name")
     next_year_value: float = Field(1.0, ge=0.0, description="worth today of a dollar billed next year")
     note: str | None = None
 
@@ -58,8 +61,10 @@ class Coincident(Declared):
     def _peaks_given(self) -> Coincident:
         if self.mode == "known" and not self.intervals:
             raise ValueError("mode `known` needs `intervals`")
-        if self.mode != "known" and (self.series is None or self.n is None):
-            raise ValueError(f"mode `{self.mode}` needs `series` (weights) and `n`")
+        if self.mode != "known" and self.n is None:
+            raise ValueError(f"mode `{self.mode}` needs `n`, the peaks of each group")
+        if self.mode in {"forecast", "probability"} and self.series is None:
+            raise ValueError(f"mode `{self.mode}` needs `series` (weights)")
         if self.mode != "known" and self.stat != "mean":
             raise ValueError("weighted peaks have a mean only")
         if self.mode != "known" and self.billed == "same_month" and self.per != "month":
@@ -77,7 +82,7 @@ class Coincident(Declared):
         """Coincident demand that the cycles bill, shape (cycles,)."""
         cycles = reading.axis.cycles.count
         if self.billed == "next_year" and self.prior_kw is not None:
-            return np.full(cycles, self.prior_kw)
+            return np.full(cycles, reading.amount(self.prior_kw))
         if self.billed == "next_year":
             reading.notes.append("coincident peaks are billed next year; without `prior_kw` this year's stand for them")
         return self.metered_kw(reading)
@@ -85,10 +90,11 @@ class Coincident(Declared):
     def metered_kw(self, reading: Reading) -> np.ndarray:
         """Coincident demand of the load itself, kW by cycle."""
         average, axis = self._window().averaged(reading.metered("import"), reading.axis), reading.axis
+        scale = reading.amount(self.scale)
         if self.mode == "known" and self.stat == "max":
             groups = self._known(axis)
-            return np.array([max(average[group], default=0.0) * self.scale for group in groups])
-        return self.scale * np.array([row @ average for row in self._rows(axis, reading.values, reading.notes)])
+            return np.array([max(average[group], default=0.0) * scale for group in groups])
+        return scale * np.array([row @ average for row in self._rows(axis, reading.values, reading.notes)])
 
     def _window(self) -> Demand:
         return Demand(kind="demand", window_min=self.window_min)
@@ -106,6 +112,8 @@ class Coincident(Declared):
             counts = [np.bincount(peaks, minlength=axis.count).astype(float) for peaks in self._known(axis)]
             return [count / max(count.sum(), 1.0) for count in counts]
         given = series.get(str(self.series))
+        if given is None and self.mode == "candidates":
+            given = np.ones(axis.count)
         if given is None:
             where = f"series.{self.series}"
             raise InvalidInput(Problem("the coincident peaks have no weights", f"give {where}", where))
@@ -113,17 +121,19 @@ class Coincident(Declared):
         if self.billed == "same_month":
             nothing = np.zeros(axis.count)
             return [by_group.get(cycle, nothing) for cycle in range(axis.cycles.count)]
+        if not by_group:
+            return [np.zeros(axis.count)] * axis.cycles.count
         return [np.asarray(np.mean(list(by_group.values()), axis=0))] * axis.cycles.count
 
     def _weights(self, given: np.ndarray, axis: Axis, notes: list[str]) -> dict[int, np.ndarray]:
         """Weights that sum to one, by group (month, year or cycle) with any weight."""
-        month = axis.wall_min.astype("datetime64[m]").astype("datetime64[M]").astype(np.int64)
-        inside = np.ones(given.size, dtype=bool) if self.months is None else np.isin(month % 12 + 1, self.months)
+        month = _months(axis)
+        inside = self._in_months(month)
         group = month if self.per == "month" else month // 12
         if self.billed == "same_month":
             group = axis.cycles.of
-        hour = axis.wall_min // 60 % 24
-        candidate = np.isin(hour, self.candidate_hours) if self.candidate_hours else np.ones(given.size, dtype=bool)
+        candidate = self._candidates(axis)
+        given = given * candidate if self.mode == "candidates" else given
         window = axis.blocks(self.window_min)
         found, empty = {}, []
         for key in np.unique(group[inside]).tolist():
@@ -135,7 +145,9 @@ class Coincident(Declared):
             uniform = _spread((member & candidate).astype(float), self.n or 1, window)
             blend = self.blend_uniform if uniform is not None else 0.0
             found[key] = (1.0 - blend) * weights + (blend * uniform if uniform is not None else 0.0)
-        if not found:
+        if not found and not inside.any():
+            notes.append("coincident peaks: no interval lies in the months of the peaks")
+        elif not found:
             raise InvalidInput(
                 Problem("the coincident-peak weights are all zero", "check the series", str(self.series))
             )
@@ -151,17 +163,34 @@ class Coincident(Declared):
 
     def _next_year(self, page: Page, name: str) -> Terms:
         """What is billed now is fixed; the change that this year's peaks make next year is billed at its worth."""
-        prior = (self.prior_kw or 0.0) / KILO
-        page.notes.append(
-            f"`{name}` bills {self.prior_kw:g} kW now; the optimiser adds next year's bill for this year's peaks, "
-            f"valued at {self.next_year_value:g}"
-        )
-        page.next_year[name] = [self.next_year_value * term for term in self._metered(page, name)]
-        return [page.constant(prior)] * page.cycles.size
+        if self.next_year_value and page.weigh_next_year:
+            value = self.next_year_value * self._yearly_share(page.axis)
+            page.next_year[name] = [value * term for term in self._metered(page, name)]
+        return [page.constant(page.amount(self.prior_kw or 0.0) / KILO)] * page.cycles.size
+
+    def _yearly_share(self, axis: Axis) -> float:
+        """Share of next year's twelve bills that each cycle of the horizon stands for, by the groups it holds."""
+        year = 12.0 / axis.cycles.count
+        if self.mode == "known" or self.per == "season":
+            return year
+        held = np.unique(_months(axis)[self._in_months(_months(axis))]).size
+        return year * held / len(self.months or range(12))
+
+    def _candidates(self, axis: Axis) -> np.ndarray:
+        """Whether a peak may fall into each interval, by local hour and day of the week."""
+        allowed = np.ones(axis.count, dtype=bool)
+        if self.candidate_hours:
+            allowed &= np.isin(axis.wall_min // 60 % 24, self.candidate_hours)
+        if self.candidate_days == "weekday":
+            allowed &= (axis.wall_min // 1440 + 3) % 7 < 5
+        return allowed
+
+    def _in_months(self, month: np.ndarray) -> np.ndarray:
+        return np.ones(month.size, dtype=bool) if self.months is None else np.isin(month % 12 + 1, self.months)
 
     def _metered(self, page: Page, name: str) -> Terms:
         windows = self._window().windows(page.axis)
-        power = page.power["import"]
+        power, scale = page.power["import"], page.amount(self.scale)
         member = np.full(page.axis.count, -1)
         for place, entry in enumerate(windows.members):
             member[entry] = place
@@ -172,12 +201,12 @@ class Coincident(Declared):
 
         if self.mode == "known" and self.stat == "max":
             return self._greatest(
-                page, name, [[self.scale * average(t) for t in group.tolist()] for group in self._known(page.axis)]
+                page, name, [[scale * average(t) for t in group.tolist()] for group in self._known(page.axis)]
             )
         rows = self._rows(page.axis, page.series, page.notes)
         if self.billed != "same_month":
             rows = rows[:1]
-        sums = [self.scale * total(float(row[t]) * average(t) for t in np.flatnonzero(row).tolist()) for row in rows]
+        sums = [scale * total(float(row[t]) * average(t) for t in np.flatnonzero(row).tolist()) for row in rows]
         return sums if self.billed == "same_month" else sums * page.cycles.size
 
     def _greatest(self, page: Page, name: str, values: list[list[Linear]]) -> Terms:
@@ -202,6 +231,11 @@ class Coincident(Declared):
             raise InvalidInput(
                 Problem(f"the tariff rewards a higher `{name}`", "check its price", f"determinants.{name}")
             )
+
+
+def _months(axis: Axis) -> np.ndarray:
+    """Local month of each interval, counted from January 1970."""
+    return np.asarray(axis.wall_min.astype("datetime64[m]").astype("datetime64[M]").astype(np.int64))
 
 
 def _spread(score: np.ndarray, count: int, window: np.ndarray | None) -> np.ndarray | None:
