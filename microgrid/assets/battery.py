@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,7 +12,7 @@ from microgrid.assets.asset import Asset
 from microgrid.assets.expected_calls import expected_calls_mw, with_calls
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
-from microgrid.formulation.connection import Behaviour
+from microgrid.formulation.connection import Behaviour, Connection
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import quantity
 
@@ -53,6 +54,10 @@ class Battery(Asset):
         "1/d", "full-capacity discharges allowed in a local day", symbol="n^{cyc}", default=None, gt=0
     )
 
+    grid_forming: bool = Field(
+        default=False, description="the inverter can hold voltage and frequency by itself when the grid is lost"
+    )
+
     @model_validator(mode="after")
     def _window_is_open(self) -> Self:
         if self.soc_min >= self.soc_max:
@@ -66,6 +71,10 @@ class Battery(Asset):
     def rating_mva(self) -> float:
         """Inverter rating."""
         return self.power_mw / self.power_factor
+
+    def connections(self, name: str) -> list[Connection]:
+        """Connect as storage, which may be able to form a grid."""
+        return [replace(link, grid_forming=self.grid_forming) for link in super().connections(name)]
 
     def formulate(self, block: Block) -> None:
         """Write charge, discharge, stored energy and wear."""

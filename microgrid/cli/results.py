@@ -139,15 +139,20 @@ def contingency(
 
         if out is not None:
             check_file(out)  # now, not after all outages
+        from microgrid.study.islanding import unit_outages
         from microgrid.study.outage_check import check_outages, named_outages
         from microgrid.study.recheck import network_of
         from microgrid.study.summary import outages
 
-        case, found = network_of(target, overrides, tell)
+        case, found = network_of(target, overrides, tell, outages=True)
         tell("outages")
         chosen = named_outages(found, buses=buses, doubles=doubles)
         study = check_outages(
-            found, chosen, screen=screen, progress=lambda done, of: tell(f"outages {done:,} of {of:,}")
+            found,
+            chosen,
+            units=unit_outages(found),
+            screen=screen,
+            progress=lambda done, of: tell(f"outages {done:,} of {of:,}"),
         )
         if out is not None:
             with writing_file(out) as draft:

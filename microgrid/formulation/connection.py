@@ -21,6 +21,7 @@ class Connection:
     `q_max_mvar` (injection positive). `current_share` and `impedance_share` are the constant-current and
     constant-impedance parts of a load (ZIP); the rest is constant power. `units` counts identical units of which the
     dispatch says how many run (``<part>.running``), 0 where nothing is counted: power and reactive reach scale with it.
+    `grid_forming` says that an inverter can hold voltage and frequency by itself; machines always can.
     """
 
     part: str
@@ -36,6 +37,7 @@ class Connection:
     current_share: float = 0.0
     impedance_share: float = 0.0
     units: int = 0
+    grid_forming: bool = False
 
 
 @dataclass(frozen=True)

@@ -273,8 +273,9 @@ def _solve(build: _Build, limits: RowLimits) -> OutageColumns:
     if late.any():
         _settle_late(build, np.flatnonzero(late), before, voltage, converged)
         points = build.points(voltage)
-    if build.shared is not None:
-        converged &= ~build.shared.lost
+    if build.shared is not None:  # where nothing runs there is no solution, unless nothing is left to supply
+        dark = np.zeros(len(late), bool) if build.frozen is None else build.frozen.all(axis=0)
+        converged &= ~build.shared.lost | dark
     verdict = _judge(build, limits, points, voltage, before)
     return OutageColumns(
         case=build.case,

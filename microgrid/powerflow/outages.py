@@ -242,9 +242,13 @@ def _dataset(
         "branch": list(system.model.grid.branches.label),
         "bus_row": row_names(system),
     }
-    counts = {status.name.lower(): int((table.arrays["status"] == status).sum()) for status in OutageStatus}
-    ledger = {f"ledger_{name}": count for name, count in counts.items()} | {"ledger_total": sum(counts.values())}
-    return xr.Dataset(variables, coordinates, ledger | _recall(table))
+    return xr.Dataset(variables, coordinates, outage_ledger(table.arrays["status"]) | _recall(table))
+
+
+def outage_ledger(status: np.ndarray) -> dict[str, int]:
+    """Counts of every status and their sum, as the attributes of a study hold them."""
+    counts = {known.name.lower(): int((status == known).sum()) for known in OutageStatus}
+    return {f"ledger_{name}": count for name, count in counts.items()} | {"ledger_total": sum(counts.values())}
 
 
 def _recall(table: _Table) -> dict[str, float]:
@@ -294,6 +298,7 @@ __all__ = [
     "Outage",
     "OutageStatus",
     "intact_network",
+    "outage_ledger",
     "outage_status",
     "outage_violations",
     "row_names",

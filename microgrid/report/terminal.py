@@ -262,17 +262,35 @@ def print_outages(outages: Row | None, console: Console) -> None:
     if outages["screening_recall"] is not None:
         console.print(f"screened; recall on a solved sample {outages['screening_recall']:.1%}", highlight=False)
     columns = [
-        ("outage", "left"), ("loading %", "right"), ("element", "left"), ("at", "left"), ("broken", "right"),
-        ("islanded", "right"), ("lost MW", "right"),
+        ("outage", "left"), ("loading %", "right"), ("of normal %", "right"), ("element", "left"), ("at", "left"),
+        ("dV pu", "right"), ("broken", "right"), ("islanded", "right"), ("lost MW", "right"),
     ]  # fmt: skip
     lines = [
         (
-            row["outage"], f"{row['loading_percent']:.1f}", row["element"], row["at"], usd(row["broken_steps"]),
-            usd(row["islanded_steps"]), f"{row['lost_mw']:.1f}",
+            row["outage"], f"{row['loading_percent']:.1f}", _number(row.get("normal_percent")), row["element"],
+            row["at"], _number(row.get("voltage_change_pu")), usd(row["broken_steps"]), usd(row["islanded_steps"]),
+            f"{row['lost_mw']:.1f}",
         )
         for row in outages["worst"][:12]
     ]  # fmt: skip
-    table("Worst outages, percent of the emergency rating", columns, lines, console)
+    table("Worst outages, loading in percent of the emergency rating", columns, lines, console)
+    _islands(outages.get("islands", ()), console)
+
+
+def _islands(rows: Sequence[Row], console: Console) -> None:
+    columns = [
+        ("outage", "left"), ("survived", "right"), ("islanded", "right"), ("broken", "right"), ("lost MW", "right"),
+        ("tripped MW", "right"), ("redispatched MW", "right"), ("least reserve MW", "right"),
+    ]  # fmt: skip
+    lines = [
+        (
+            row["outage"], usd(row["survived_steps"]), usd(row["islanded_steps"]), usd(row["broken_steps"]),
+            f"{row['lost_mw']:.1f}", f"{row['tripped_mw']:.1f}", f"{row['redispatched_mw']:.1f}",
+            f"{row['least_reserve_mw']:.1f}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    table("On its own, steps", columns, lines, console)
 
 
 def print_certificates(rows: Sequence[Row], console: Console) -> None:

@@ -29,6 +29,7 @@ from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.settle import Regulated, regulate
 from microgrid.powerflow.solve import Model
 from microgrid.powerflow.violations import Violation, find_violations
+from microgrid.study.room import Room
 
 KCL_TOLERANCE_PU = 1e-7
 REFERENCE_TOLERANCE_PU = 1e-6
@@ -38,11 +39,25 @@ Injections = dict[tuple[str, str], np.ndarray]
 
 
 @dataclass(frozen=True)
+class Operation:
+    """What is attached and how it runs: MW by (part, bus), shares of units by part, each (steps,).
+
+    `running` tells of every generator, `online` of those that hold a voltage; `rooms` is empty where nobody asked.
+    """
+
+    connections: tuple[Connection, ...]
+    powers: Injections
+    running: Mapping[str, np.ndarray]
+    online: Mapping[str, np.ndarray]
+    rooms: Mapping[str, Room]
+
+
+@dataclass(frozen=True)
 class NetworkCheck:
     """Every step in AC: the flows, what breaks a limit, and the certificates.
 
     `net` is the network by itself, `attached` the same with all parts, `profiles` their powers, `controls` what
-    regulated it, `grid` its per-unit form.
+    regulated it, `grid` its per-unit form, `operation` what was attached.
     """
 
     powerflow: xr.Dataset
@@ -53,6 +68,7 @@ class NetworkCheck:
     profiles: Profiles
     controls: Controls
     grid: Grid
+    operation: Operation
 
     @cached_property
     def system(self) -> Regulated:
@@ -118,6 +134,13 @@ class NetworkCheck:
         branches = self.grid.branches
         return tuple(dict.fromkeys((branches.table[row], int(branches.element[row])) for row in self.poi_branches))
 
+    @property
+    def losses_mw(self) -> np.ndarray:
+        """Losses behind the meter, loads of the network itself included, MW (steps,); 0 where there is no solution."""
+        given = sum(self.operation.powers.values(), np.zeros(self.powerflow.sizes["time"]))
+        behind = self.poi_import_mw + given if self._metered else self.powerflow["losses_mw"].to_numpy()
+        return np.asarray(np.maximum(np.nan_to_num(behind), 0.0))
+
     def campus_losses_mw(self, case: Case, injections: Injections) -> np.ndarray:
         """Losses behind the meter at every step: what enters at the meter plus all injections, shape (steps,)."""
         given = sum(at_buses(case.connections(), injections).values())
@@ -136,6 +159,7 @@ def check_network(
     net: Any = None,
     *,
     running: Mapping[str, np.ndarray] | None = None,
+    rooms: Mapping[str, Room] | None = None,
     compare: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> NetworkCheck:
@@ -147,6 +171,7 @@ def check_network(
         net: the network; the case's own when None.
         running: share of its units that run by part and step, 0 to 1 (`<part>.running` of the dispatch over the part's
             units). A generator not named runs where it injects: without it, stopped engines would hold the voltage.
+        rooms: how far parts could move (`microgrid.study.room`), for outages after which the campus is on its own.
         compare: whether pandapower re-solves the worst and some random steps as reference.
         progress: called with (steps done, all steps).
     """
@@ -154,27 +179,31 @@ def check_network(
         net = load_network(resolve_network(case.header.network, case.folder))
     connections = case.connections()
     powers = at_buses(connections, injections)
-    attached, profiles = attach(net, connections, powers, online=online_shares(connections, powers, running or {}))
+    shares = running_generators(connections, powers, running or {})
+    holding = {link.part for link in connections if link.vm_pu is not None}
+    online = {part: share for part, share in shares.items() if part in holding}
+    operation = Operation(tuple(connections), powers, shares, online, rooms or {})
+    attached, profiles = attach(net, connections, powers, online=online)
     island = not any(link.behaviour == "grid" for link in connections)
     attached = form_island(attached) if island else attached
     controls = replace(read_controls(attached), distributed_slack=island)
     flow = run_power_flow(attached, profiles, controls, case.horizon.times.tz_localize(None), progress=progress)
     violations = tuple(find_violations(attached, flow))
     residuals = _certificates(flow, compare_with_pandapower(attached, profiles, flow) if compare else None)
-    return NetworkCheck(flow, violations, residuals, net, attached, profiles, controls, extract(attached))
+    return NetworkCheck(flow, violations, residuals, net, attached, profiles, controls, extract(attached), operation)
 
 
-def online_shares(
+def running_generators(
     connections: list[Connection], powers: Injections, running: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Share of units online by part and step, of the generators that hold a voltage.
+    """Share of units that run by part and step, of all generators: where nothing is stated, those that inject.
 
     A solver's integers are off by its tolerance: shares are clipped to 0 … 1, and what is nearly nothing is stopped.
     """
-    holding = [link for link in connections if link.behaviour == "generator" and link.vm_pu is not None]
+    generators = [link for link in connections if link.behaviour == "generator"]
     shares = {}
-    for name in dict.fromkeys(link.part for link in holding):
-        buses = [powers[link.part, link.bus] for link in holding if link.part == name]
+    for name in dict.fromkeys(link.part for link in generators):
+        buses = [powers[link.part, link.bus] for link in generators if link.part == name]
         injects = (np.stack(buses) > RUNNING_MW).any(axis=0)
         share = np.clip(np.asarray(running.get(name, injects), dtype=float), 0.0, 1.0)
         shares[name] = np.where(share > NOTHING_ONLINE, share, 0.0)
@@ -207,4 +236,4 @@ def at_buses(connections: list[Connection], injections: Injections) -> Injection
     return found
 
 
-__all__ = ["NetworkCheck", "at_buses", "certified", "check_network", "online_shares"]
+__all__ = ["NetworkCheck", "Operation", "at_buses", "certified", "check_network", "running_generators"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,13 +13,15 @@ from microgrid.formulation.connection import NetworkCut
 from microgrid.powerflow.actions import Actions
 from microgrid.powerflow.cuts import CutOptions, Decision, build_cuts, outage_snapshot
 from microgrid.powerflow.judge import RowLimits
-from microgrid.powerflow.limits import emergency_limits
+from microgrid.powerflow.limits import emergency_limits, normal_limits
 from microgrid.powerflow.outage_cases import Outage, double_outage, resolve_outages, single_outages
 from microgrid.powerflow.outage_columns import solve_outages
 from microgrid.powerflow.outages import OutageStatus, intact_network, run_outages
 from microgrid.powerflow.screening import Screening
 from microgrid.schema.spelling import did_you_mean
+from microgrid.study.islanding import UnitOutage, grid_outage
 from microgrid.study.network_check import NetworkCheck
+from microgrid.study.outage_answers import with_answers
 
 BLOCK = 512
 BROKEN = (int(OutageStatus.OVERLOAD), int(OutageStatus.VOLTAGE), int(OutageStatus.DIVERGENT))
@@ -57,12 +58,14 @@ def campus_outages(check: NetworkCheck) -> tuple[Outage, ...]:
 
 
 def named_outages(check: NetworkCheck, *, buses: bool = False, doubles: Sequence[str] = ()) -> tuple[Outage, ...]:
-    """Single outages, with those of buses when asked, and stated doubles such as ``trafo T1+line F1``.
+    """Single outages and the loss of the grid connection, with those of buses when asked, and stated doubles.
+
+    A double is named by two singles, such as ``trafo T1+line F1``.
 
     Raises:
         InvalidInput: a double names an element that is no single outage.
     """
-    singles = campus_outages(check)
+    singles = (*campus_outages(check), *grid_outage(check))
     if buses:
         singles += tuple(outage for outage in single_outages(check.attached, ("bus",)) if not _at_source(check, outage))
     known = {outage.label: outage for outage in singles}
@@ -90,16 +93,27 @@ def check_outages(
     check: NetworkCheck,
     outages: tuple[Outage, ...] | None = None,
     *,
+    units: tuple[UnitOutage, ...] = (),
     screen: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> OutageCheck:
-    """Solve outages (all single ones when None) at every step; `screen` passes over what DC factors clear."""
+    """Solve outages (all single ones when None) at every step; `screen` passes over what DC factors clear.
+
+    Where `check` knows the rooms of its parts, outages that leave the campus or a piece of it on its own are answered
+    by whether it carries on as an island; `units` are outages of one unit of several.
+    """
     chosen = campus_outages(check) if outages is None else outages
     screening = Screening() if screen else None
     result = run_outages(
         check.attached, check.profiles, chosen, controls=check.controls, screening=screening, progress=progress
     )
-    return OutageCheck(result, chosen)
+    if check.operation.rooms or units:
+        result = with_answers(check, resolve_outages(check.grid, chosen), units, result)
+    ratings = {
+        "normal_percent": normal_limits(check.attached, check.grid).loading_percent,
+        "emergency_percent": emergency_limits(check.attached, check.grid).loading_percent,
+    }
+    return OutageCheck(result.assign_coords({name: ("branch", values) for name, values in ratings.items()}), chosen)
 
 
 def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decision, ...]) -> list[NetworkCut]:
@@ -125,29 +139,4 @@ def _near(result: xr.Dataset) -> np.ndarray:
     return np.asarray((loading > NEAR_LOADING) | (low < NEAR_MARGIN_PU) | (high < NEAR_MARGIN_PU))
 
 
-def worst_outages(found: OutageCheck, limit: int = 20) -> list[dict[str, Any]]:
-    """Outages by their highest loading, with the step and element, and what they disconnect."""
-    result = found.result
-    loading = np.nan_to_num(result["loading"].to_numpy())
-    order = np.argsort(-loading.max(axis=1))[:limit]
-    rows = []
-    for case in order.tolist():
-        step = int(loading[case].argmax())
-        branch = int(result["loading_branch"].to_numpy()[case, step])
-        status = result["status"].to_numpy()[case]
-        rows.append(
-            {
-                "outage": str(result["outage"].to_numpy()[case]),
-                "loading_percent": 100.0 * float(loading[case, step]),
-                "element": str(result["branch"].to_numpy()[branch]) if branch >= 0 else "",
-                "step": step,
-                "broken_steps": int(np.isin(status, BROKEN).sum()),
-                "islanded_steps": int((status == int(OutageStatus.ISLANDED)).sum()),
-                "lost_mw": float(np.nanmax(np.nan_to_num(result["lost_mw"].to_numpy()[case]))),
-                "buses_lost": str(result["buses_lost"].to_numpy()[case]),
-            }
-        )
-    return rows
-
-
-__all__ = ["OutageCheck", "campus_outages", "check_outages", "named_outages", "outage_rows", "worst_outages"]
+__all__ = ["OutageCheck", "campus_outages", "check_outages", "named_outages", "outage_rows"]

@@ -10,13 +10,16 @@ from microgrid.case.model import Case
 from microgrid.errors import InvalidInput, Problem
 from microgrid.results.files import MANIFEST, NETWORK, open_results
 from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.room import rooms_of
 from microgrid.study.running import running_shares
 from microgrid.study.solve import dispatch_case
 from microgrid.study.verify import stored_audit, stored_case, stored_network
 
 
-def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], None]) -> tuple[Case, NetworkCheck]:
-    """Case and AC check of a result folder (as stored) or of a case.
+def network_of(
+    target: str, overrides: Sequence[str], progress: Callable[[str], None], *, outages: bool = False
+) -> tuple[Case, NetworkCheck]:
+    """Case and AC check of a result folder (as stored) or of a case; ready for an outage study when `outages`.
 
     Raises:
         InvalidInput: no network, or overrides on a result, which is what it is.
@@ -42,7 +45,9 @@ def network_of(target: str, overrides: Sequence[str], progress: Callable[[str], 
         injections, dispatched = dict(found.injections), found.dataset
         net = None
     progress("AC power flow of every step")
-    return case, check_network(case, injections, net, running=running_shares(case.connections(), dispatched))
+    running = running_shares(case.connections(), dispatched)
+    rooms = rooms_of(case, dispatched) if outages else None
+    return case, check_network(case, injections, net, running=running, rooms=rooms)
 
 
 def _no_network(target: str) -> Problem:

@@ -23,7 +23,8 @@ from microgrid.formulation.horizon import Horizon
 from microgrid.powerflow.solve import Status
 from microgrid.results.dataset import COST, INJECTION
 from microgrid.study.network_check import NetworkCheck
-from microgrid.study.outage_check import OutageCheck, worst_outages
+from microgrid.study.outage_check import OutageCheck
+from microgrid.study.outage_tables import islands, worst_outages
 from microgrid.study.secure import Secured, shadow_prices
 
 Row = dict[str, Any]
@@ -250,13 +251,14 @@ def security(secured: Secured, horizon: Horizon) -> Row:
 
 
 def outages(found: OutageCheck | None, horizon: Horizon) -> Row | None:
-    """Ledger of statuses and the worst outages."""
+    """Ledger of statuses, the worst outages, and those that left the campus on its own."""
     if found is None:
         return None
     worst = worst_outages(found)
     for row in worst:
         row["at"] = horizon.label(row.pop("step"))
-    return {"ledger": found.ledger, "screening_recall": found.result.attrs.get("screening_recall"), "worst": worst}
+    recall = found.result.attrs.get("screening_recall")
+    return {"ledger": found.ledger, "screening_recall": recall, "worst": worst, "islands": islands(found)}
 
 
 def certificates(residuals: Iterable[Residual]) -> list[Row]:

@@ -1,0 +1,54 @@
+"""How far every part could move at every step, read from its own page on the numbers of a dispatch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from microgrid.case.model import Case
+from microgrid.formulation.algebra import number
+from microgrid.formulation.block import Campus, Headroom
+from microgrid.formulation.evaluate import Reading, ValueBlock
+
+RESPONSE_MIN = 1.0
+"""Time in which a part must reach a new output so that an island survives, for parts that state a ramp."""
+SUSTAIN_MIN = 15.0
+"""Time for which storage must sustain it: until stopped engines are started and loads are run down in order."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """MW by which a part could raise and lower its injection within a minute, each (steps,), never negative."""
+
+    up_mw: np.ndarray
+    down_mw: np.ndarray
+
+
+def rooms_of(case: Case, dispatched: xr.Dataset) -> dict[str, Room]:
+    """Physical room of every asset that offers headroom, before programs have sold any of it."""
+    values = {str(name): dispatched[name].to_numpy() for name in dispatched if dispatched[name].dtype.kind == "f"}
+    campus, reading = Campus(), Reading()
+    for name, asset in case.assets.items():
+        ValueBlock(name, asset, case.horizon, case.inputs, campus).read(values, reading)
+    return {name: _room(headroom) for name, headroom in campus.headrooms.items() if name in case.assets}
+
+
+def _room(headroom: Headroom) -> Room:
+    ramped = headroom.ramp_mw_per_min * RESPONSE_MIN
+    sides = []
+    for power, energy in (
+        (headroom.up, headroom.energy_up_mwh),
+        (headroom.down, headroom.energy_down_mwh),
+    ):
+        room = np.array([] if power is None else [number(term) for term in power])
+        if energy is not None and len(room):
+            room = np.minimum(room, np.array([number(term) for term in energy]) * 60.0 / SUSTAIN_MIN)
+        sides.append(np.clip(room, 0.0, ramped))
+    steps = max(len(side) for side in sides)
+    up, down = (side if len(side) else np.zeros(steps) for side in sides)
+    return Room(up, down)
+
+
+__all__ = ["RESPONSE_MIN", "SUSTAIN_MIN", "Room", "rooms_of"]

@@ -1,0 +1,190 @@
+"""Losing the grid connection, a unit, or a source of an island: who carries the load, by hand and by pandapower."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandapower
+import pytest
+
+from microgrid.case.load import load_case
+from microgrid.case.model import Case
+from microgrid.network.attach import attach
+from microgrid.network.island import form_island
+from microgrid.powerflow.extract import pandapower_options
+from microgrid.powerflow.outage_cases import resolve_outages, single_outages
+from microgrid.powerflow.outages import OutageStatus
+from microgrid.study.island_balance import Member, balance_island
+from microgrid.study.islanding import UnitOutage, grid_outage, survive, unit_outages
+from microgrid.study.network_check import NetworkCheck, check_network
+from microgrid.study.outage_check import OutageCheck, check_outages
+from microgrid.study.outage_tables import islands
+from microgrid.study.room import Room, rooms_of
+from microgrid.study.solve import dispatch_case
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+CASE = """
+name: alone
+time: {start: 2025-01-01, end: 2025-01-01T04:00, step_min: 60, zone: America/Chicago}
+network: single_bus
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 60, export_limit_mw: 30}
+  hall: {kind: engines, bus: CAMPUS, units: 6, unit_power_mw: 2, min_load_mw: 1, heat_rate_mmbtu_per_mwh: 8,
+         fuel_price_usd_per_mmbtu: 1}
+  battery: {kind: battery, bus: CAMPUS, power_mw: 4, energy_mwh: 8}
+  office: {kind: facility_load, bus: CAMPUS, power_mw: 10, power_factor: 0.95}
+  mine: {kind: facility_load, bus: CAMPUS, power_mw: 6}
+tariffs:
+  retail:
+    poi: grid
+    tariff: {id: flat, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: 0.05}]}
+"""
+SECURE, ISLANDED = int(OutageStatus.SECURE), int(OutageStatus.ISLANDED)
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    path = tmp_path_factory.mktemp("alone") / "case.yaml"
+    path.write_text(CASE, encoding="utf-8")
+    return load_case(path)
+
+
+@pytest.fixture(scope="module")
+def check(case: Case) -> NetworkCheck:
+    return check_of(case)
+
+
+def four(*values: float) -> np.ndarray:
+    return np.array(values, float)
+
+
+def check_of(case: Case) -> NetworkCheck:
+    """Four hours: enough room; the mine gives too little; no engine runs; the campus exports."""
+    injections = {
+        ("hall", ""): four(5, 5, 0, 11), ("battery", ""): four(-1, -1, -1, 3),
+        ("office", ""): four(-10, -10, -10, -2), ("mine", ""): four(-6, -6, -6, -1),
+    }  # fmt: skip
+    rooms = {
+        "hall": Room(four(3, 3, 0, 1), four(1, 1, 0, 5)),
+        "battery": Room(four(5, 5, 5, 1), four(3, 3, 3, 7)),
+        "mine": Room(four(5, 2, 5, 0), four(0, 0, 0, 0)),
+    }
+    running = {"hall": four(4 / 6, 4 / 6, 0.0, 1.0)}
+    return check_network(case, injections, running=running, rooms=rooms, compare=False)
+
+
+def study(check: NetworkCheck, units: tuple[UnitOutage, ...] = ()) -> OutageCheck:
+    return check_outages(check, grid_outage(check), units=units)
+
+
+def test_the_campus_carries_on_without_the_grid_by_hand(check: NetworkCheck) -> None:
+    found = study(check).result.sel(outage="grid connection")
+    assert found["status"].to_numpy().tolist() == [SECURE, ISLANDED, ISLANDED, SECURE]
+    # Missing 12 MW: engines 3, battery 5, mine 4. In hour 2 the mine gives 2 of 4, so the office of 10 MW is tripped.
+    np.testing.assert_allclose(found["tripped_mw"], [4, 2, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(found["lost_mw"], [0, 10, 16, 0], atol=1e-5)
+    # That is 8 MW too much: of 15 and 4 MVA the engines take back all they may, 3 + 1, and the battery 4 of its 5 MW.
+    # In hour 4 an export of 11 MW is taken back, which leaves that and 2 MW as reserve.
+    np.testing.assert_allclose(found["redispatched_mw"], [8, 1 + 1, 0, 11], atol=1e-5)
+    np.testing.assert_allclose(found["reserve_mw"], [0, (3 + 1) + (5 - 1), 0, 2 + 11], atol=1e-5)
+    assert check.losses_mw.max() == pytest.approx(0.0, abs=1e-6)  # all stands at the meter's bus
+
+
+def test_the_table_of_islands_says_how_often_and_with_what(check: NetworkCheck) -> None:
+    row = islands(study(check))[0]
+    assert (row["steps"], row["survived_steps"], row["islanded_steps"], row["broken_steps"]) == (4, 2, 2, 0)
+    assert row["lost_mw"] == pytest.approx(16.0)
+    assert row["least_reserve_mw"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_ledger_adds_up_with_every_answer(check: NetworkCheck) -> None:
+    found = check_outages(check, (*single_outages(check.attached), *grid_outage(check)), units=unit_outages(check))
+    ledger = found.ledger
+    assert ledger["total"] == found.result["status"].size == sum(v for k, v in ledger.items() if k != "total")
+    assert "one of 6 units of hall" in found.result["outage"]
+
+
+def test_a_unit_takes_its_share_and_the_grid_makes_up_for_it(case: Case, check: NetworkCheck) -> None:
+    result = study(check, unit_outages(check)).result.sel(outage="one of 6 units of hall")
+    injections = {(part, ""): power.copy() for (part, _), power in check.operation.powers.items()}
+    injections["hall", ""] = injections["hall", ""] * four(3 / 4, 3 / 4, 0, 5 / 6)
+    again = check_network(case, injections, running={"hall": four(3, 3, 0, 5) / 6}, compare=False)
+    only = again.powerflow["loading_percent"].sel(branch="line THEVENIN").to_numpy()
+    np.testing.assert_allclose(
+        result["loading"], only / float(again.attached.line.emergency_loading_percent.iloc[0]), rtol=1e-6
+    )
+    assert (result["status"].to_numpy() == SECURE).all()
+
+
+def test_of_two_pieces_the_larger_source_carries_on_as_pandapower_says() -> None:
+    """An island of the hybrid campus, solved by pandapower with the same taps and the same balance."""
+    case = load_case("ercot_hybrid_campus", ["time.start=2025-01-01", "time.end=2025-01-01T02:00", "time.ends=fixed"])
+    found = dispatch_case(case)
+    running = {"engines": found.dataset["engines.running"].to_numpy() / 5}
+    rooms = rooms_of(case, found.dataset)
+    check = check_network(case, dict(found.injections), running=running, rooms=rooms, compare=False)
+    outage = resolve_outages(check.grid, grid_outage(check))[0]
+    survival = survive(check, outage)
+    assert survival is not None
+    altered = survival.altered
+    net = form_island(attach(altered.net, altered.connections, altered.powers, online=altered.online)[0])
+    taps = check.powerflow
+    for place, index in enumerate(taps["tap_element"].to_numpy()):
+        net[str(taps["tap_table"].to_numpy()[place])].loc[index, "tap_pos"] = taps["tap_position"].to_numpy()[place, 0]
+    pandapower.runpp(net, distributed_slack=True, tolerance_mva=1e-9, **pandapower_options(net))
+    wanted = max(
+        float(np.nanmax(net[f"res_{table}"].loading_percent / net[table].emergency_loading_percent))
+        for table in ("line", "trafo")
+    )
+    result = check_outages(check, grid_outage(check)).result
+    assert float(result["loading"].to_numpy()[0, 0]) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_grid_forming_battery_carries_what_the_engines_leave(tmp_path: Path) -> None:
+    text = CASE.replace("battery, bus: CAMPUS,", "battery, bus: CAMPUS, grid_forming: true,")
+    (tmp_path / "case.yaml").write_text(text, encoding="utf-8")
+    found = study(check_of(load_case(tmp_path / "case.yaml"))).result
+    assert found["status"].to_numpy()[0].tolist() == [SECURE, ISLANDED, ISLANDED, SECURE]
+    assert found["lost_mw"].to_numpy()[0, 2] == pytest.approx(
+        10.0
+    )  # battery 5 MW and mine 5 MW leave the office of 10 MW to be tripped
+
+
+def member(power: float, up: float, down: float, *, source: bool, forms: bool = False, rating: float = 1.0) -> Member:
+    one = np.ones(1)
+    return Member("p", "b", power * one, up * one, down * one, rating, source, forms * one > 0)
+
+
+def test_sources_share_by_rating_and_fall_below_their_least_load_only_last() -> None:
+    found = balance_island(
+        [
+            member(3.0, 9.0, 1.0, source=True, forms=True, rating=2.0),
+            member(1.0, 9.0, 1.0, source=True, rating=1.0),
+            member(-10.0, 0.0, 0.0, source=False),
+        ],
+        np.zeros(1),
+    )
+    np.testing.assert_allclose(found.injection_mw[:, 0], [7.0, 3.0, -10.0])
+    found = balance_island(
+        [member(6.0, 0.0, 1.0, source=True, forms=True), member(-2.0, 0.0, 0.0, source=False)], np.zeros(1)
+    )
+    np.testing.assert_allclose(found.injection_mw[:, 0], [2.0, -2.0])
+    assert found.redispatched_mw[0] == pytest.approx(4.0)
+
+
+def test_an_island_counts_the_loss_of_a_unit_against_its_reserve() -> None:
+    case = load_case("island_week", ["time.start=2025-08-04", "time.end=2025-08-04T02:00"])
+    found = dispatch_case(case)
+    running = {"engines": found.dataset["engines.running"].to_numpy() / 4}
+    rooms = rooms_of(case, found.dataset)
+    check = check_network(case, dict(found.injections), running=running, rooms=rooms, compare=False)
+    hall = [outage for outage in single_outages(check.attached) if outage.label.startswith("gen")]
+    result = check_outages(check, tuple(hall), units=unit_outages(check)).result
+    unit, whole = (result.isel(outage=place) for place in (1, 0))
+    power = found.dataset["engines.power_mw"].to_numpy() / found.dataset["engines.running"].to_numpy()
+    np.testing.assert_allclose(unit["redispatched_mw"], power + check.losses_mw, rtol=2e-2)
+    assert (unit["status"].to_numpy() == SECURE).all()
+    assert (whole["status"].to_numpy() == ISLANDED).all()
+    drawn = sum(-np.minimum(p, 0.0) for (part, _), p in check.operation.powers.items() if part != "battery")
+    np.testing.assert_allclose(whole["lost_mw"], drawn, rtol=1e-6)
