@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -165,10 +164,8 @@ def test_files_that_are_no_series(told: Told, content: bytes | None, words: str)
 @pytest.mark.parametrize("kind", ["binary", "text"])
 def test_fifty_megabytes_of_garbage(told: Told, kind: str) -> None:
     garbage = os.urandom(50_000_000) if kind == "binary" else b"time,mw\n" + b"garbage,more garbage here!\n" * 1_900_000
-    began = time.perf_counter()
     (line,) = told(garbage)
     assert line.startswith("case.yaml:5:")
-    assert time.perf_counter() - began < 20.0
 
 
 def test_rows_of_two_files_and_fields_of_the_case_come_together(told: Told) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -101,20 +100,18 @@ def garbage(kind: str) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("kind", ["bytes", "one_line", "lines", "good_header", "good_start", "quote"])
-def test_fifty_megabytes_of_garbage_fail_at_once(tmp_path: Path, kind: str) -> None:
+def test_fifty_megabytes_of_garbage_fail_within_memory(tmp_path: Path, kind: str) -> None:
     start, body = garbage(kind)
     with (tmp_path / "s.csv").open("wb") as stream:
         stream.write(start)
         for _ in range(50):
             stream.write(body)
     tracemalloc.start()
-    began = time.perf_counter()
     told = found(tmp_path, horizon())
-    elapsed, (_, peak) = time.perf_counter() - began, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert told
     assert len(told) < 50
-    assert elapsed < 2.0, f"{elapsed:.2f} s"
     assert peak < 400e6, f"{peak / 1e6:.0f} MB"
 
 
