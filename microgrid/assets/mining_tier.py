@@ -13,7 +13,7 @@ from microgrid.assets.cooling import Cooling, find_cooling, known_cooling
 from microgrid.errors import InvalidInput
 from microgrid.schema.quantity import Declared, Profile, quantity
 
-LIQUID = ("immersion", "hydro")
+LIQUID = ("immersion", "hydro", "immersion_tower", "hydro_tower")
 LADDER_LOSS = 0.006
 """Hash share that a corner of the firmware ladder must be worth to be kept; rungs are many and nearly on a line."""
 
@@ -149,16 +149,22 @@ class MiningTier(Declared):
     def plant(self, fleet: str | Cooling | None) -> Cooling:
         """Cooling of the tier, else of the fleet, else the one the model is made for, else air.
 
-        Air-cooled machines stop at the lower of the plant's shutdown temperature and the model's highest inlet one.
+        Above the published window of its inlet a machine made for air stops, and one made for a liquid throttles as the
+        plant says, until the plant's own shutdown: its firmware slows down while the coolant still flows.
         """
         machine = asic_model(self.model) if self.model else None
         chosen = self.cooling or fleet or (machine.cooling if machine else "air")
         plant = find_cooling(chosen)
-        # The published limit is that of inlet air: it says nothing of a machine in a liquid.
-        if machine is None or machine.temperature_max_c is None or machine.cooling != "air" or chosen in LIQUID:
+        if machine is None or machine.temperature_max_c is None:
             return plant
-        limits = [limit for limit in (plant.shutdown_c, machine.temperature_max_c) if limit is not None]
-        return plant.model_copy(update={"shutdown_c": min(limits)})
+        limit = machine.temperature_max_c
+        if machine.cooling == "air":
+            if chosen in LIQUID:  # the published limit is that of inlet air: it says nothing of a machine in a liquid
+                return plant
+            return plant.model_copy(update={"shutdown_c": min(limit, plant.shutdown_c or limit)})
+        if plant.derate_from_c is None or plant.derate_full_c is None:
+            return plant
+        return plant.model_copy(update={"derate_from_c": min(limit, plant.derate_from_c)})
 
     @property
     def switches(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from microgrid.assets.cooling import Cooling, find_cooling, known_cooling, pue_series
+from microgrid.assets.cooling import Cooling, check_temperatures, find_cooling, known_cooling, pue_series
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -50,6 +50,7 @@ class Room(Declared):
 
     cooling: str | Cooling = Field("warm_water", description="cooling plant: warm_water, air_economiser or own fields")
     ambient_c: Profile | None = quantity("degC", "ambient dry-bulb temperature", symbol="T_t", default=None)
+    wet_bulb_c: Profile | None = quantity("degC", "ambient wet-bulb temperature, for towers", default=None)
     pue: Profile | None = quantity(
         "1", "facility power per IT power; from `cooling` and ambient temperature when absent", default=None, ge=1
     )
@@ -63,13 +64,21 @@ class Room(Declared):
     def _cooling_is_known(cls, cooling: str | Cooling) -> str | Cooling:
         return known_cooling(cooling)
 
+    @model_validator(mode="after")
+    def _temperatures_suffice(self) -> Self:
+        if self.pue is None:
+            given = {"dry_bulb": self.ambient_c is not None, "wet_bulb": self.wet_bulb_c is not None}
+            check_temperatures(self.cooling, **given)
+        return self
+
     def facility_per_it(self, block: Block, path: str = "room") -> list[float]:
         r"""``PUE(T_t) / \eta`` at every step; `path` leads from the part to this room."""
         if self.pue is not None:
             ratio = block.profile(f"{path}.pue")
         else:
-            ambient = None if self.ambient_c is None else block.profile(f"{path}.ambient_c")
-            ratio = pue_series(self.cooling, ambient, block.horizon.count)
+            name = "wet_bulb_c" if find_cooling(self.cooling).rejects_to == "wet_bulb" else "ambient_c"
+            outdoor = None if getattr(self, name) is None else block.profile(f"{path}.{name}")
+            ratio = pue_series(self.cooling, outdoor, block.horizon.count)
         return [entry / self.chain_efficiency for entry in ratio]
 
     def largest_facility_per_it(self) -> float:

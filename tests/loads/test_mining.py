@@ -15,6 +15,7 @@ from microgrid.assets.concave_curve import segments, thin, upper_hull
 from microgrid.assets.cooling import Cooling, cooling_table
 from microgrid.assets.hashprice import hashprice_usd_per_ph_day
 from microgrid.assets.mining_tier import MiningTier
+from microgrid.assets.wet_bulb import wet_bulb_c
 
 Bench = Callable[..., Any]
 
@@ -80,6 +81,36 @@ def test_cooling_follows_the_stated_lines() -> None:
     assert air.leakage(35.0) == pytest.approx(1.025)
     with pytest.raises(ValidationError, match="derate_full_c"):
         Cooling(derate_from_c=40.0, derate_full_c=40.0)
+
+
+def test_liquid_cooled_machines_feel_the_coolant_and_not_the_air(campus: Bench) -> None:
+    hydro = cooling_table()["hydro"]  # the coolant enters 8 K above the air
+    assert [hydro.clock(t) for t in (37.0, 39.5, 42.0, 44.0, 44.1)] == pytest.approx([1.0, 0.95, 0.9, 0.9, 0.0])
+    tiers = {"a": {"model": "Antminer S21 XP Hyd", "power_mw": 10.0}}
+    given = {"tiers": tiers, "hashprice_usd_per_ph_day": 48.0, "bus": "M", "ambient_c": 0.0}
+    heat = {"mine.ambient_c": [20.0, 39.5, 45.0]}
+    outcome = campus({"mine": BitcoinMining(**given)}, [10.0] * 3, series=heat)
+    assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 9.5, 0.0])
+    with pytest.raises(ValidationError, match="rejects heat to the wet bulb: give wet_bulb_c"):
+        BitcoinMining(**given, cooling="hydro_tower")
+    tower = BitcoinMining(**given, cooling="hydro_tower", wet_bulb_c=0.0)
+    outcome = campus({"mine": tower}, [10.0] * 3, series={**heat, "mine.wet_bulb_c": [18.0, 28.0, 46.1]})
+    assert outcome["mine.a.power_mw"] == pytest.approx([10.0, 10.0, 0.0])  # 6 K above the wet bulb
+    assert outcome["poi.import_mw"][:2] == pytest.approx([10.6, 10.8])
+
+
+def test_a_published_coolant_window_throttles_and_does_not_stop() -> None:
+    tier = MiningTier(model="Whatsminer M66S", power_mw=1.0)
+    assert cooling_table()["immersion"].derate_from_c == 45.0
+    plant = tier.plant(None)
+    assert (plant.derate_from_c, plant.shutdown_c) == (35.0, 57.0)
+    assert plant.clock(27.0) == 1.0
+    assert plant.clock(37.0) == pytest.approx(0.95)  # half the way from 35 to 55 at the inlet
+
+
+def test_the_wet_bulb_of_the_paper() -> None:
+    assert wet_bulb_c(20.0, 50.0) == pytest.approx(13.7, abs=0.05)  # the worked example of Stull (2011)
+    assert (wet_bulb_c([-30.0, 40.0], [1.0, 100.0]) <= [-30.0, 40.0]).all()
 
 
 def test_heat_throttles_leaks_and_shuts_down(campus: Bench) -> None:

@@ -20,6 +20,7 @@ from microgrid.case.imports.clock import local_beginnings, usual_step
 from microgrid.case.imports.options import ImportOptions
 from microgrid.case.imports.regular import RawSeries, Values
 from microgrid.case.imports.table import headers, line_of, numbers, plain, read_rows
+from microgrid.case.imports.weather import with_wet_bulb
 from microgrid.case.stamps import OFFSET
 from microgrid.case.units import conversion
 from microgrid.errors import InvalidInput, Problem
@@ -83,7 +84,7 @@ def csv_weather(path: Path, options: ImportOptions) -> RawSeries:
     A stated column is the temperature, and the only one read.
     """
     stated = options if options.stamp else options.model_copy(update={"stamp": "beginning"})
-    return _columns(path, stated, WEATHER[:1] if options.column else WEATHER)
+    return with_wet_bulb(_columns(path, stated, WEATHER[:1] if options.column else WEATHER))
 
 
 def csv_bitcoin(path: Path, options: ImportOptions) -> RawSeries:

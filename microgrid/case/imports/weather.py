@@ -6,11 +6,13 @@ Auxiliary Programs, "EPW CSV Format").
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from microgrid.assets.wet_bulb import wet_bulb_c
 from microgrid.case.imports.options import ImportOptions
 from microgrid.case.imports.regular import RawSeries
 from microgrid.errors import InvalidInput, Problem
@@ -58,7 +60,19 @@ def epw_weather(path: Path, options: ImportOptions) -> RawSeries:
         else:
             notes.append(f"{name} is missing throughout and has been left out")
     times = (begin - pd.Timedelta(hours=offset_h)).tz_localize("UTC")
-    return RawSeries(times, columns, units, pd.Timedelta("1h"), tuple(notes))
+    return with_wet_bulb(RawSeries(times, columns, units, pd.Timedelta("1h"), tuple(notes)))
+
+
+def with_wet_bulb(weather: RawSeries) -> RawSeries:
+    """Add the wet-bulb temperature where a file has temperature and humidity."""
+    if not {"temperature_c", "relative_humidity_percent"} <= weather.columns.keys():
+        return weather
+    wet = wet_bulb_c(weather.columns["temperature_c"], weather.columns["relative_humidity_percent"])
+    note = "wet_bulb_c follows from temperature and humidity at sea level (Stull 2011)"
+    return replace(
+        weather, columns={**weather.columns, "wet_bulb_c": wet}, units={**weather.units, "wet_bulb_c": "degC"},
+        notes=(*weather.notes, note),
+    )  # fmt: skip
 
 
 def _parsed(path: Path) -> tuple[float, pd.DataFrame]:
@@ -83,4 +97,4 @@ def _parsed(path: Path) -> tuple[float, pd.DataFrame]:
     return offset_h, rows
 
 
-__all__ = ["COLUMNS", "epw_weather"]
+__all__ = ["COLUMNS", "epw_weather", "with_wet_bulb"]

@@ -1,0 +1,183 @@
+"""What a tier of miners does: power and hashrate of machines that switch freely, or under rules, or in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from microgrid.assets.concave_curve import segments
+from microgrid.assets.cycling import Amounts, Switching, switch
+from microgrid.assets.mining_tier import MiningTier
+from microgrid.formulation.algebra import Linear, Relation, number, total
+from microgrid.formulation.block import Block
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a tier finds at every step: capacity, price of hashing, facility power per machine power.
+
+    `share` is the power of the tier at nameplate mode relative to its nameplate (machines in working order, throttled
+    by heat, drawing more by leakage), `hash_share` its hashrate likewise.
+    """
+
+    capacity_mw: float
+    share: Sequence[float]
+    hash_share: Sequence[float]
+    pue: Sequence[float]
+    value_usd_per_ph_h: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Machine power in MW and hashrate in PH/s of a tier, linear in the decisions, with the power of sleep.
+
+    `least` and `most` bound the power that a call may bring about at once: machines within a minimum time do not
+    switch, and blocks only throttle, because a part of a block cannot be switched.
+    """
+
+    power: Sequence[Linear]
+    hashrate: Sequence[Linear]
+    idle: Sequence[float]
+    available: Sequence[float]
+    restarted: Sequence[Linear] | None
+    least: Sequence[Linear] | Sequence[float]
+    most: Sequence[Linear] | Sequence[float]
+
+
+def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> Output:
+    """Write a tier whose machines switch freely: bounded segments of the power→hash curve, no rows."""
+    steps = block.horizon.steps
+    full = [found.capacity_mw * share for share in found.share]
+    hashes = [found.capacity_mw * tier.hash_ph_s_per_mw * share for share in found.hash_share]
+    idle = [tier.idle_share * entry for entry in full]
+    pieces = tier.free_segments()
+    available = [(tier.idle_share + sum(piece.width for piece in pieces)) * entry for entry in full]
+    parts = [
+        block.variable(
+            "power_mw" if len(pieces) == 1 else f"segment{place}_mw", steps, "MW",
+            "power of the machines" if len(pieces) == 1 else "power of the machines along one piece of their curve",
+            lower=idle if len(pieces) == 1 else 0.0,
+            upper=available if len(pieces) == 1 else [piece.width * entry for entry in full],
+            of=name,
+        )
+        for place, piece in enumerate(pieces)
+    ]  # fmt: skip
+    per_mw = [hashrate / power if power > 0 else 0.0 for hashrate, power in zip(hashes, full, strict=True)]
+    if len(pieces) == 1:
+        power: Sequence[Linear] = parts[0]
+        hashrate = [(pieces[0].slope * per_mw[t]) * (power[t] - idle[t] if idle[t] else power[t]) for t in steps]
+    else:
+        power = [total([*(part[t] for part in parts), idle[t]]) for t in steps]
+        hashrate = [
+            total((piece.slope * per_mw[t]) * part[t] for piece, part in zip(pieces, parts, strict=True)) for t in steps
+        ]
+        block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
+    needed = tier.restart_loss_h > 0 or tier.restart_cost_usd_per_mw > 0
+    restarted = write_restarts(block, name, power, available) if needed else None
+    return Output(power, hashrate, idle, available, restarted, idle, available)
+
+
+def write_restarts(block: Block, name: str, power: Sequence[Linear], available: Sequence[float]) -> Sequence[Linear]:
+    """Count restarted power of freely switching machines; more power because more is available is no restart."""
+    horizon = block.horizon
+    restarted = block.variable("restarted_mw", horizon.steps, "MW", "power of machines restarted", of=name)
+    before_first = block.carried(f"{name}.power_mw", available[0])
+
+    @block.constraint(horizon.steps, of=name)
+    def restarts(t: int) -> Relation:
+        r"""s_t \ge p_t - p_{t-1} - (\bar p_t - \bar p_{t-1})^+"""
+        before = horizon.previous(t)
+        last, more = (
+            (before_first, 0.0) if before is None else (power[before], max(0.0, available[t] - available[before]))
+        )
+        return restarted[t] >= power[t] - last - more
+
+    return restarted
+
+
+def write_switched(block: Block, name: str, tier: MiningTier, found: Conditions) -> Output:
+    """Write a tier whose machines, or whose blocks, switch under rules: amounts on, off and switched."""
+    steps, hull = block.horizon.steps, tier.running_hull()
+    unit_mw = found.capacity_mw / (tier.blocks or 1) if tier.blocks else 1.0
+    rules = Switching(tier.min_up_h, tier.min_down_h, "1" if tier.blocks else "MW", integer=tier.blocks is not None)
+    amounts = switch(block, name, float(tier.blocks) if tier.blocks else found.capacity_mw, rules)
+    on = [unit_mw * entry for entry in amounts.on]
+    extra = [
+        _above_lowest(
+            block, f"{name}.segment{place}", amounts, [piece.width * unit_mw * share for share in found.share]
+        )
+        for place, piece in enumerate(segments(hull))
+    ]
+    (lowest, hash_lowest), idle_share = hull[0], 0.0 if tier.blocks else tier.idle_share
+    full = [found.capacity_mw * share for share in found.share]
+    idle = [idle_share * entry for entry in full]
+    share = found.share
+    power = [total([((lowest - idle_share) * share[t]) * on[t], idle[t], *(part[t] for part in extra)]) for t in steps]
+    density = [tier.hash_ph_s_per_mw * (h / s if s > 0 else 0.0) for h, s in zip(found.hash_share, share, strict=True)]
+    slopes = [piece.slope for piece in segments(hull)]
+    hashrate = [
+        density[t] * total([
+            (hash_lowest * share[t]) * on[t], *(slope * part[t] for slope, part in zip(slopes, extra, strict=True))
+        ])
+        for t in steps
+    ]  # fmt: skip
+    block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
+    available = [hull[-1][0] * entry for entry in full]
+    least, most = reachable_power(block, tier, found, amounts, idle)
+    return Output(power, hashrate, idle, available, [unit_mw * entry for entry in amounts.up], least, most)
+
+
+def reachable_power(
+    block: Block, tier: MiningTier, found: Conditions, amounts: Amounts, idle: Sequence[float]
+) -> tuple[list[Linear], list[Linear]]:
+    """Least and most power that a call may bring about at once, MW."""
+    steps, horizon, hull = block.horizon.steps, block.horizon, tier.running_hull()
+    lowest, top, share = hull[0][0], hull[-1][0], found.share
+    if tier.blocks:
+        unit_mw = found.capacity_mw / tier.blocks
+        on = [unit_mw * entry for entry in amounts.on]
+        return [(lowest * share[t]) * on[t] for t in steps], [(top * share[t]) * on[t] for t in steps]
+
+    def bound(switched: Sequence[Linear], hours: float, t: int) -> Linear:
+        return total([*(switched[k] for k in horizon.recent(t, hours)), 0.0]) if hours > 0 else total([0.0])
+
+    least = [((lowest - tier.idle_share) * share[t]) * bound(amounts.up, tier.min_up_h, t) + idle[t] for t in steps]
+    full = top * found.capacity_mw
+    held = [((top - tier.idle_share) * share[t]) * bound(amounts.down, tier.min_down_h, t) for t in steps]
+    return least, [full * share[t] - held[t] for t in steps]
+
+
+def _above_lowest(block: Block, of: str, amounts: Amounts, width_mw: Sequence[float]) -> Sequence[Linear]:
+    """Power above the lowest mode along one segment, only for what is on."""
+    above = block.variable("above_mw", block.horizon.steps, "MW", "power above the lowest mode", of=of)
+
+    @block.constraint(block.horizon.steps, of=of)
+    def above_when_on(t: int) -> Relation:
+        r"""q_{i,t} \le w_i n_t"""
+        return above[t] <= width_mw[t] * amounts.on[t]
+
+    return above
+
+
+def report_tier(block: Block, name: str, found: Conditions, output: Output) -> None:
+    """Add available and curtailed power, hashrate and the price at which the tier stops paying."""
+    block.report(
+        "available_mw", lambda t: output.available[t], "MW", "machine power on offer after outage and heat", of=name
+    )
+    block.report(
+        "curtailed_mw", lambda t: output.available[t] - output.power[t], "MW", "machine power not taken", of=name
+    )
+    block.report("hashrate_ph_s", lambda t: output.hashrate[t], "PH/s", "hashrate", of=name)
+    lost = [found.capacity_mw * max(0.0, 1.0 - share) for share in found.hash_share]
+    block.report("unavailable_mw", lambda t: lost[t], "MW", "nameplate power lost to outage and heat", of=name)
+
+    def break_even(t: int) -> float:
+        power, value = number(output.power[t]), found.value_usd_per_ph_h[t]
+        if power <= output.idle[t] + 1e-9:
+            return 0.0
+        return value * number(output.hashrate[t]) / (power * found.pue[t])
+
+    block.report("income_usd_per_mwh", break_even, "$/MWh", "income per energy at the meter, 0 when off", of=name)
+
+
+__all__ = ["Conditions", "Output", "report_tier", "write_free", "write_switched"]
