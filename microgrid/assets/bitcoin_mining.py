@@ -10,11 +10,11 @@ from pydantic import Field, field_validator, model_validator
 from microgrid.assets.asset import Asset
 from microgrid.assets.cooling import Cooling, check_temperatures, known_cooling, pue_series
 from microgrid.assets.hashprice import hashprice_usd_per_ph_day, subsidy_on
+from microgrid.assets.mining_calls import reckon_calls
 from microgrid.assets.mining_output import Conditions, Output, report_tier, write_free, write_switched
 from microgrid.assets.mining_tier import MiningTier
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
-from microgrid.formulation.horizon import Index
 from microgrid.formulation.ramping import speed_left
 from microgrid.schema.quantity import Profile, quantity
 
@@ -26,7 +26,8 @@ class BitcoinMining(Asset):
 
     Revenue per MWh of machine energy is ``1000 HP (1 - \phi) / (24 e)`` with hashprice HP in $/PH/day and e in J/TH.
     Machines are many and small, so a tier is one continuous amount: the linear program is exact to a machine. Integers
-    appear only for tiers that switch in `blocks`.
+    appear only for tiers that switch in `blocks`. Hash that expected calls of reserves take away is not paid, and it is
+    missing from what a hosting contract owes.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -156,6 +157,7 @@ class BitcoinMining(Asset):
             power,
             *([one + two for one, two in zip(facility(share), auxiliary, strict=True)] for share in ("least", "most")),
         )
+        block.after_all(lambda: reckon_calls(block, self.tiers, found, outputs))
 
     def _offer(self, block: Block, power: Sequence[Linear], least: Sequence[Linear], most: Sequence[Linear]) -> None:
         """Offer what may be dropped and taken up at once, at the speeds that the schedule's own ramping leaves."""
@@ -174,18 +176,6 @@ class BitcoinMining(Asset):
         output = write_switched(block, name, tier, found) if tier.switches else write_free(block, name, tier, found)
         self._pay(block, name, tier, found, output)
         report_tier(block, name, found, output)
-        if tier.min_hash_share > 0:
-            most = [
-                found.capacity_mw * tier.hash_ph_s_per_mw * tier.working_points[-1][1] * h for h in found.hash_share
-            ]
-
-            @block.constraint(Index("window", 1), of=name)
-            def min_hash(_: int) -> Relation:
-                r"""\sum_t \Delta_t h_t \ge \gamma \sum_t \Delta_t \bar h_t"""
-                hours = block.horizon.hours
-                owed = tier.min_hash_share * sum(span * entry for span, entry in zip(hours, most, strict=True))
-                return total(span * entry for span, entry in zip(hours, output.hashrate, strict=True)) >= owed
-
         return output
 
     def _pay(self, block: Block, name: str, tier: MiningTier, found: Conditions, output: Output) -> None:
@@ -209,7 +199,7 @@ class BitcoinMining(Asset):
             @block.cost(steps, of=name)
             def restart(t: int) -> Linear:
                 r"""(c^{start} + \tau HP_t (1 - \phi) / 24 \; h / \bar p) s_t"""
-                lost = tier.restart_loss_h * value[t] * tier.hash_ph_s_per_mw
+                lost = tier.restart_loss_h * value[t] * output.restart_ph_s_per_mw[t]
                 return (tier.restart_cost_usd_per_mw + lost) * restarted[t]
 
     def _limit_ramps(self, block: Block, power: Sequence[Linear]) -> None:

@@ -32,7 +32,8 @@ class Output:
     """Machine power in MW and hashrate in PH/s of a tier, linear in the decisions, with the power of sleep.
 
     `least` and `most` bound the power that a call may bring about at once: machines within a minimum time do not
-    switch, and blocks only throttle, because a part of a block cannot be switched.
+    switch, and blocks only throttle, because a part of a block cannot be switched. `restarted` is counted in MW that
+    hash `restart_ph_s_per_mw`; a MW that a call drops hashes at most `dropped_ph_s_per_mw`.
     """
 
     power: Sequence[Linear]
@@ -42,6 +43,8 @@ class Output:
     restarted: Sequence[Linear] | None
     least: Sequence[Linear] | Sequence[float]
     most: Sequence[Linear] | Sequence[float]
+    restart_ph_s_per_mw: Sequence[float]
+    dropped_ph_s_per_mw: Sequence[float]
 
 
 def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> Output:
@@ -74,7 +77,8 @@ def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> 
         block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
     needed = tier.restart_loss_h > 0 or tier.restart_cost_usd_per_mw > 0
     restarted = write_restarts(block, name, power, available) if needed else None
-    return Output(power, hashrate, idle, available, restarted, idle, available)
+    dropped = [pieces[0].slope * entry for entry in per_mw]
+    return Output(power, hashrate, idle, available, restarted, idle, available, per_mw, dropped)
 
 
 def write_restarts(block: Block, name: str, power: Sequence[Linear], available: Sequence[float]) -> Sequence[Linear]:
@@ -124,7 +128,11 @@ def write_switched(block: Block, name: str, tier: MiningTier, found: Conditions)
     block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
     available = [hull[-1][0] * entry for entry in full]
     least, most = reachable_power(block, tier, found, amounts, idle)
-    return Output(power, hashrate, idle, available, [unit_mw * entry for entry in amounts.up], least, most)
+    restart = [tier.hash_ph_s_per_mw * entry for entry in found.hash_share]
+    steepest = max([hash_lowest / (lowest - idle_share), *slopes])
+    dropped = [steepest * entry for entry in density]
+    restarted = [unit_mw * entry for entry in amounts.up]
+    return Output(power, hashrate, idle, available, restarted, least, most, restart, dropped)
 
 
 def reachable_power(

@@ -162,7 +162,7 @@ def test_a_provider_says_what_a_call_costs_it() -> None:
 def test_expected_calls_cost_what_the_provider_forgoes(campus: Bench) -> None:
     product = {"up": True, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.1}
     services = {"reserve": {"product": product, "price_usd_per_mwh": 4.0}}
-    providers = {"mine": {"worth_usd_per_mwh": 100.0}}
+    providers = {"mine": {"worth_usd_per_mwh": 0.0}}  # the fleet itself reckons the 100 $ of hash a MWh that it loses
     parts = {
         "mine": fleet(),
         "as": AncillaryServices(poi="poi", services=services, providers=providers, energy_price_usd_per_mwh=0.0),

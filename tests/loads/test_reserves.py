@@ -155,6 +155,29 @@ def test_expected_calls_count_as_cycles_of_battery_and_ups(campus: Bench) -> Non
     assert outcome.money["ups.wear"] == pytest.approx(0.2)
 
 
+def test_the_least_efficient_running_machines_answer_a_call_and_lose_their_hash(campus: Bench) -> None:
+    tiers = {name: {"efficiency_j_per_th": e, "power_mw": 10.0} for name, e in (("new", 20.0), ("old", 40.0))}
+    given = {"bus": "M", "hashprice_usd_per_ph_day": 48.0, "pool_fee": 0.0, "cooling": {"pue_base": 1.25}}
+    mine = BitcoinMining(**given, tiers=tiers)
+    outcome = campus({"m": mine, "as": called(("m",), 0.2, price=20.0)}, [10.0])
+    assert outcome["as.up.m.sold_mw"] == pytest.approx([25.0])  # a fifth is called: 5 MW, 4 at the machines
+    assert [outcome[f"m.{name}.called_mw"][0] for name in tiers] == pytest.approx([2.0, 2.0])
+    assert outcome.money["m.new.called_hashing"] == pytest.approx(2.0 * 100.0)
+    assert outcome.money["m.old.called_hashing"] == pytest.approx(2.0 * 50.0)
+    outcome = campus({"m": mine, "as": called(("m",), 0.2, price=13.0)}, [10.0])
+    assert outcome["as.up.m.sold_mw"] == pytest.approx([12.5])  # of the new ones a MW sold would cost 0.16 * 100
+    assert outcome["m.old.called_mw"] == pytest.approx([2.0])
+
+
+def test_calls_do_not_eat_the_hash_that_a_hosting_contract_owes(campus: Bench) -> None:
+    tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "min_hash_share": 0.9}
+    mine = BitcoinMining(
+        bus="M", hashprice_usd_per_ph_day=48.0, pool_fee=0.0, cooling={"pue_base": 1.0}, tiers={"a": tier}
+    )
+    outcome = campus({"m": mine, "as": called(("m",), 0.2, price=50.0)}, [10.0])
+    assert outcome["as.up.m.sold_mw"] == pytest.approx([5.0])  # a tenth of the hash is all that calls may take
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_work_lost_in_expected_calls_is_made_up(campus: Bench, jobs: int) -> None:
     job = {
