@@ -72,6 +72,14 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Alternatives:
+    """Pyomo binaries of which one is chosen, and copies of quantities, one an alternative."""
+
+    chosen: Sequence[Any]
+    copies: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
 class Money:
     """Terms of one item of cost (sign 1) or revenue (sign -1), USD a position."""
 
@@ -95,6 +103,7 @@ class DispatchModel:
     money: dict[str, Money] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
     counts: list[Counts] = field(default_factory=list)
+    alternatives: list[Alternatives] = field(default_factory=list)
     campus: Campus = field(default_factory=Campus)
     flat: FlatRows = field(default_factory=FlatRows)
     positions: dict[int, pyo.Set] = field(default_factory=dict)
@@ -204,6 +213,10 @@ class PyomoBlock(Block):
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Keep the commitment for the repair of the relaxation."""
         self.model.counts.append(Counts(running, started, stopped))
+
+    def alternatives(self, chosen: Sequence[Linear], copies: Sequence[Sequence[Linear]]) -> None:
+        """Keep the choice, whose quantities the solve may bound."""
+        self.model.alternatives.append(Alternatives(chosen, copies))
 
     def _terms(self, rule: Rule) -> Sequence[Linear]:
         return cast("list[Linear]", [rule(t) for t in self.horizon.steps])

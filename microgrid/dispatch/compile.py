@@ -62,6 +62,14 @@ class CountColumns:
 
 
 @dataclass(frozen=True)
+class AlternativeColumns:
+    """Binaries of which one is chosen, and quantities split over them: one column an alternative in each of `copies`."""
+
+    chosen: np.ndarray
+    copies: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
 class Program:
     """A mixed-integer linear program ``min c x + offset, row_lower <= A x <= row_upper, lower <= x <= upper``.
 
@@ -80,6 +88,7 @@ class Program:
     rows: tuple[RowGroup, ...]
     pairs: tuple[ColumnPair, ...] = ()
     counts: tuple[CountColumns, ...] = ()
+    alternatives: tuple[AlternativeColumns, ...] = ()
     months: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     wraps: bool = False
 
@@ -100,7 +109,7 @@ def compile_program(model: DispatchModel) -> Program:
     integer = np.repeat([group.declaration.integer for group in groups], sizes).astype(bool)
     return Program(
         flat.matrix(), np.array(flat.lower), np.array(flat.upper), lower, upper, flat.cost(), flat.offset, integer,
-        tuple(groups), tuple(rows), pairs=_pairs(model), counts=_counts(model),
+        tuple(groups), tuple(rows), pairs=_pairs(model), counts=_counts(model), alternatives=_alternatives(model),
         months=np.asarray(model.horizon.month_of), wraps=model.horizon.wraps,
     )  # fmt: skip
 
@@ -121,8 +130,15 @@ def _counts(model: DispatchModel) -> tuple[CountColumns, ...]:
     )
 
 
+def _alternatives(model: DispatchModel) -> tuple[AlternativeColumns, ...]:
+    return tuple(
+        AlternativeColumns(_columns_of(choice.chosen), tuple(map(_columns_of, choice.copies)))
+        for choice in model.alternatives
+    )
+
+
 def _columns_of(variables: Sequence[Any]) -> np.ndarray:
     return np.array([variable.place for variable in variables], dtype=np.int64)
 
 
-__all__ = ["ColumnGroup", "ColumnPair", "CountColumns", "Program", "RowGroup", "compile_program"]
+__all__ = ["AlternativeColumns", "ColumnGroup", "ColumnPair", "CountColumns", "Program", "RowGroup", "compile_program"]

@@ -92,6 +92,17 @@ class Highs:
             columns.size, columns.astype(np.int32), np.asarray(lower, float), np.asarray(upper, float)
         )
 
+    def minimise(self, cost: np.ndarray, offset: float) -> None:
+        """Change the objective; the basis is kept for a warm start."""
+        self._cost, self._offset = cost, offset
+        self.solver.changeColsCost(cost.size, np.arange(cost.size, dtype=np.int32), np.asarray(cost, float))
+        self.solver.changeObjectiveOffset(float(offset))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds run so far, which the solver's time limit counts from."""
+        return float(self.solver.getRunTime())
+
     def start_from(self, point: np.ndarray) -> None:
         """Offer a starting point (MIP start)."""
         solution = highspy.HighsSolution()
