@@ -17,15 +17,15 @@ import numpy as np
 from microgrid.formulation.connection import NetworkCut
 from microgrid.powerflow.flows import Tapped, branch_quantities, terminal_currents
 from microgrid.powerflow.judge import RowLimits
-from microgrid.powerflow.newton import Points
 from microgrid.powerflow.online import Online
 from microgrid.powerflow.outage_cases import OutageCase
 from microgrid.powerflow.outage_columns import Intact, OutageColumns
 from microgrid.powerflow.outages import row_names
+from microgrid.powerflow.points import Points
 from microgrid.powerflow.sensitivity import Sensitivity, sensitivity
 from microgrid.powerflow.settle import Regulated
 from microgrid.powerflow.shared_slack import SharedSlack
-from microgrid.powerflow.solve import drawn_power, pick_points
+from microgrid.powerflow.solve import drawn_power
 
 Quantity = Literal["voltage low", "voltage high", "current"]
 FACES_RAD = np.array([-1.2, -0.8, -0.4, 0.0, 0.4, 0.8, 1.2])
@@ -81,7 +81,7 @@ class Snapshot:
         """The chosen columns."""
         return Snapshot(
             self.system,
-            pick_points(self.points, columns),
+            self.points.pick(columns),
             self.voltage[:, columns],
             self.tapped.pick(columns),
             self.steps[columns],

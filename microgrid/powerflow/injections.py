@@ -27,8 +27,11 @@ class Injections:
 
     def pick(self, columns: np.ndarray) -> Injections:
         """The chosen columns, in the order given."""
-        current, impedance = (None if part is None else part[:, columns] for part in (self.current, self.impedance))
-        return Injections(self.power[:, columns], current, impedance, self.vm_pu[:, columns])
+        parts = (self.power, self.current, self.impedance, self.vm_pu)
+        power, current, impedance, vm_pu = (None if part is None else np.take(part, columns, axis=1) for part in parts)
+        assert power is not None  # noqa: S101 -- only voltage-dependent parts may be missing
+        assert vm_pu is not None  # noqa: S101
+        return Injections(power, current, impedance, vm_pu)
 
     def at(self, voltage: np.ndarray) -> np.ndarray:
         """Complex injection at the voltages given, (buses, columns) pu, voltage-dependent parts included."""

@@ -9,7 +9,8 @@ import numpy as np
 from microgrid.powerflow.flows import Tapped, branch_quantities
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.limits import Limits
-from microgrid.powerflow.newton import Points, numba_pays
+from microgrid.powerflow.newton import numba_pays
+from microgrid.powerflow.points import Points
 from microgrid.powerflow.solve import SANE_VM_PU, Model, residual
 
 

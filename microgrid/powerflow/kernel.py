@@ -45,7 +45,7 @@ class Work(NamedTuple):
     step: np.ndarray
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _balance(equations: Equations, plan: Elimination, work: Work) -> None:
     """Fill the Jacobian blocks and the calculated injections, S_i = sum_j V_i conj(Y_ij V_j), of one chunk."""
     for row in range(equations.bus.shape[0]):
@@ -86,7 +86,7 @@ def _balance(equations: Equations, plan: Elimination, work: Work) -> None:
                 t3[c] = q
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _overlay(equations: Equations, plan: Elimination, columns: Columns, work: Work, first: int, count: int) -> None:
     """Add the admittances that differ by column (taps, shunt steps, outages) to balance and Jacobian."""
     v_real, v_imag, blocks = work.v_real, work.v_imag, work.blocks
@@ -111,7 +111,7 @@ def _overlay(equations: Equations, plan: Elimination, columns: Columns, work: Wo
                 blocks[number, 3, c] += q
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _mismatch(equations: Equations, plan: Elimination, work: Work) -> None:
     """Complete the diagonal blocks and write the mismatch into the right-hand side."""
     for row in range(equations.bus.shape[0]):
@@ -128,7 +128,7 @@ def _mismatch(equations: Equations, plan: Elimination, work: Work) -> None:
             x1[c] = s1[c] - qs[c]
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _voltage_dependence(
     equations: Equations, plan: Elimination, columns: Columns, work: Work, first: int, count: int
 ) -> None:
@@ -147,7 +147,7 @@ def _voltage_dependence(
             own[3, c] -= iq + 2.0 * zq
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _hold(
     equations: Equations, plan: Elimination, columns: Columns, work: Work, part: int, first: int, count: int
 ) -> None:
@@ -175,8 +175,24 @@ def _hold(
                     blocks[number, 2 * part + 1, c] *= free
 
 
-@numba.njit(fastmath=FAST, nogil=True)
-def _factorise(plan: Elimination, work: Work) -> None:
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
+def fill_jacobian(
+    equations: Equations, plan: Elimination, columns: Columns, work: Work, first: int, count: int
+) -> None:
+    """Fill Jacobian and mismatch of one chunk at its voltages."""
+    work.blocks[plan.first_fill :] = 0.0
+    _balance(equations, plan, work)
+    if columns.overlay_row.shape[0] > 0:
+        _overlay(equations, plan, columns, work, first, count)
+    _mismatch(equations, plan, work)
+    if columns.current_p.shape[0] > 0:
+        _voltage_dependence(equations, plan, columns, work, first, count)
+    _hold(equations, plan, columns, work, 1, first, count)
+    _hold(equations, plan, columns, work, 0, first, count)
+
+
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
+def factorise(plan: Elimination, work: Work) -> None:
     """Factorise the blocks in place, replaying the plan, and carry the right-hand side along."""
     blocks, x = work.blocks, work.x
     for place in range(plan.order.shape[0]):
@@ -220,7 +236,7 @@ def _factorise(plan: Elimination, work: Work) -> None:
                     z3[c] -= l2[c] * r1[c] + l3[c] * r3[c]
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _substitute(plan: Elimination, work: Work) -> None:
     """Back-substitute: the right-hand side becomes the Newton step."""
     blocks, x = work.blocks, work.x
@@ -242,7 +258,7 @@ def _substitute(plan: Elimination, work: Work) -> None:
             x0[c] = t0
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _largest(x: np.ndarray, largest: np.ndarray) -> None:
     """Largest |x| of every column; NaN stays NaN, which `max` would drop."""
     largest[:] = 0.0
@@ -254,7 +270,7 @@ def _largest(x: np.ndarray, largest: np.ndarray) -> None:
                 largest[c] = largest[c] if size <= largest[c] else size  # noqa: FURB136
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _advance(equations: Equations, work: Work) -> None:
     """Turn every voltage by atan(dtheta) and scale it by 1 + dlnV, clipped to ±50 %."""
     for row in range(equations.bus.shape[0]):
@@ -268,7 +284,7 @@ def _advance(equations: Equations, work: Work) -> None:
             vr[c] = keep
 
 
-@numba.njit(fastmath=FAST, nogil=True)
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
 def _finished(columns: Columns, work: Work, first: int, count: int, done: int) -> bool:
     """Note the iteration at which columns converged; True when none is left that could still converge."""
     waiting = 0
@@ -283,7 +299,24 @@ def _finished(columns: Columns, work: Work, first: int, count: int, done: int) -
 
 
 @numba.njit(nogil=True)
-def _load(equations: Equations, columns: Columns, work: Work, first: int, count: int) -> None:
+def work_space(buses: int, rows: int, blocks: int, width: int) -> Work:
+    """Arrays for one chunk of `width` columns."""
+    return Work(
+        np.empty((buses, width)),
+        np.empty((buses, width)),
+        np.empty((rows, width)),
+        np.empty((rows, width)),
+        np.empty((rows, width)),
+        np.empty((rows, width)),
+        np.zeros((rows, 2, width)),
+        np.zeros((blocks, 4, width)),
+        np.empty(width),
+        np.empty(width),
+    )
+
+
+@numba.njit(nogil=True)
+def load(equations: Equations, columns: Columns, work: Work, first: int, count: int) -> None:
     """Copy one chunk in; a short last chunk is filled up with its last column."""
     for c in range(work.v_real.shape[1]):
         column = first + min(c, count - 1)
@@ -316,39 +349,20 @@ def solve_columns(
 ) -> None:
     """Solve columns `begin` … `end` in chunks of `width`, in place; `iterations` stays -1 where a column failed."""
     buses, rows = columns.v_real.shape[0], equations.bus.shape[0]
-    work = Work(
-        np.empty((buses, width)),
-        np.empty((buses, width)),
-        np.empty((rows, width)),
-        np.empty((rows, width)),
-        np.empty((rows, width)),
-        np.empty((rows, width)),
-        np.zeros((rows, 2, width)),
-        np.zeros((plan.blocks, 4, width)),
-        np.empty(width),
-        np.empty(width),
-    )
+    work = work_space(buses, rows, plan.blocks, width)
     for first in range(begin, end, width):
         count = min(width, end - first)
-        _load(equations, columns, work, first, count)
+        load(equations, columns, work, first, count)
         for done in range(max_iterations + 1):
-            work.blocks[plan.first_fill :] = 0.0
-            _balance(equations, plan, work)
-            if columns.overlay_row.shape[0] > 0:
-                _overlay(equations, plan, columns, work, first, count)
-            _mismatch(equations, plan, work)
-            if columns.current_p.shape[0] > 0:
-                _voltage_dependence(equations, plan, columns, work, first, count)
-            _hold(equations, plan, columns, work, 1, first, count)
-            _hold(equations, plan, columns, work, 0, first, count)
+            fill_jacobian(equations, plan, columns, work, first, count)
             _largest(work.x, work.error)
             if _finished(columns, work, first, count, done) or done == max_iterations:
                 break
-            _factorise(plan, work)
+            factorise(plan, work)
             _substitute(plan, work)
             _largest(work.x, work.step)
             _advance(equations, work)
         _store(columns, work, first, count)
 
 
-__all__ = ["solve_columns"]
+__all__ = ["FAST", "factorise", "fill_jacobian", "load", "solve_columns", "work_space"]

@@ -14,8 +14,8 @@ import numpy as np
 from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections
-from microgrid.powerflow.newton import Overlay, Points
 from microgrid.powerflow.online import Online
+from microgrid.powerflow.points import Overlay, Points
 from microgrid.powerflow.solve import Model, drawn_power
 from microgrid.powerflow.stepped import Stepped
 

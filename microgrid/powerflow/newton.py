@@ -6,7 +6,7 @@ import importlib.util
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,75 +15,12 @@ import scipy.sparse as sp
 from microgrid.powerflow import kernel_numpy
 from microgrid.powerflow.columns import Columns, Equations
 from microgrid.powerflow.kernel_numpy import Stack
+from microgrid.powerflow.points import Overlay, Points, Solution
 from microgrid.powerflow.symbolic import plan_elimination
 
 log = logging.getLogger(__name__)
 FIRST_PASS, FINAL_PASS = 6, 20  # iterations; stragglers of the first pass are gathered so that they hold nobody up
 WORTH_COMPILING = 50_000  # bus voltages, e.g. 1,250 steps of 40 buses; NumPy takes 2 to 3 s for them
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """Admittance changes that differ by column: `delta` (items,) added to Y[`row_bus`, `column_bus`] in `column`."""
-
-    column: np.ndarray
-    row_bus: np.ndarray
-    column_bus: np.ndarray
-    delta: np.ndarray
-
-    @classmethod
-    def join(cls, parts: list[Overlay]) -> Overlay:
-        """Put several overlays together; changes of the same entry add up."""
-        if not parts:
-            empty = np.zeros(0, np.int64)
-            return cls(empty, empty, empty, np.zeros(0, complex))
-        names = ("column", "row_bus", "column_bus", "delta")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-    def pick(self, columns: np.ndarray, total: int) -> Overlay:
-        """Changes of the chosen `columns` out of `total`, renumbered in the order given; a column may come twice."""
-        if not len(self.column):
-            return self
-        order = np.argsort(self.column, kind="stable")
-        counts = np.bincount(self.column, minlength=total)
-        first = np.cumsum(counts) - counts
-        many = counts[columns]
-        offset = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-        item = order[np.repeat(first[columns], many) + offset]
-        column = np.repeat(np.arange(len(columns)), many)
-        return Overlay(column, self.row_bus[item], self.column_bus[item], self.delta[item])
-
-
-@dataclass(frozen=True)
-class Points:
-    """Operating points to solve; arrays are (buses, columns), complex per unit, injection positive.
-
-    `power` is the constant-power injection, `current` and `impedance` the injections at 1 pu that vary with |V| and
-    |V|² (None when there are none). `start` gives the starting voltages, and the phasor of reference buses. `holds`
-    (candidates, columns) is True where a voltage-controlled bus keeps the magnitude of `start`; `frozen`
-    (buses, columns) marks buses that stay at `start` because they are dead.
-    """
-
-    power: np.ndarray
-    start: np.ndarray
-    holds: np.ndarray
-    current: np.ndarray | None = None
-    impedance: np.ndarray | None = None
-    frozen: np.ndarray | None = None
-    overlay: Overlay = field(default_factory=lambda: Overlay.join([]))
-
-
-@dataclass(frozen=True)
-class Solution:
-    """Voltages (buses, columns) complex per unit, Newton iterations (columns,), -1 where it did not converge."""
-
-    voltage: np.ndarray
-    iterations: np.ndarray
-
-    @property
-    def converged(self) -> np.ndarray:
-        """True where a column converged."""
-        return self.iterations >= 0
 
 
 def numba_pays(voltages: int) -> bool:
@@ -111,11 +48,19 @@ def thread_count() -> int:
 
 
 def compiled() -> bool:
-    """True when the compiled kernel is in memory or in numba's cache, so that a call will not take a compilation."""
-    from microgrid.powerflow import kernel  # noqa: PLC0415 -- numba must stay optional
+    """True when the compiled kernels are in memory or in numba's cache, so that a call will not take a compilation."""
+    from microgrid.powerflow import chord_kernel, kernel  # noqa: PLC0415 -- numba must stay optional
 
-    solve = kernel.solve_columns
-    return bool(solve.signatures) or any(Path(solve.stats.cache_path).glob("kernel.solve_columns*.nbi"))
+    return all(
+        bool(solve.signatures) or any(Path(solve.stats.cache_path).glob(f"*{solve.__name__}*.nbi"))
+        for solve in (kernel.solve_columns, chord_kernel.solve_kin)
+    )
+
+
+def announce_compilation() -> None:
+    """Say that the first call takes a compilation, when it does."""
+    if not compiled():
+        log.info("compiling the power-flow kernels, once on this machine (about 30 s)")
 
 
 class Network:
@@ -168,10 +113,26 @@ class Network:
         equation = np.repeat(np.arange(len(self.rows)), np.diff(self.equations.row_start))
         self._entry_key = equation * self.buses + self.equations.column_bus
 
-    def solve(self, points: Points, *, max_iterations: int = FINAL_PASS) -> Solution:
-        """Solve all columns; those not converged after a few iterations go on together in chunks of their own."""
-        total = points.power.shape[1]
-        equations, columns = self._columns(points)
+    def solve(self, points: Points, *, max_iterations: int = FINAL_PASS, chord: bool = True) -> Solution:
+        """Solve all columns: first those that can share a Jacobian, unless `chord` is False, then each with its own."""
+        if not chord or not numba_pays(points.columns * self.buses):
+            return self._newton(points, max_iterations)
+        from microgrid.powerflow.chord import solve_alike  # noqa: PLC0415 -- numba must stay optional
+
+        announce_compilation()
+        solution = solve_alike(self, points)
+        late = np.flatnonzero(~solution.converged)
+        if len(late) == points.columns:
+            return self._newton(points, max_iterations)
+        if len(late):
+            again = self._newton(points.pick(late), max_iterations)
+            solution.voltage[:, late], solution.iterations[late] = again.voltage, again.iterations
+        return solution
+
+    def _newton(self, points: Points, max_iterations: int) -> Solution:
+        """Newton for every column; those not converged after a few iterations go on together in chunks of their own."""
+        total = points.columns
+        equations, columns = self.equations_at(points)
         self._sweep(equations, columns, np.arange(total), min(FIRST_PASS, max_iterations))
         late = np.flatnonzero((columns.iterations < 0) & np.isfinite(columns.error) & (columns.error < 1e6))
         if len(late) and max_iterations > FIRST_PASS:
@@ -196,8 +157,7 @@ class Network:
             return
         from microgrid.powerflow import kernel  # noqa: PLC0415 -- numba must stay optional
 
-        if not compiled():
-            log.info("compiling the power-flow kernel, once on this machine (about 20 s)")
+        announce_compilation()
         widest = 256 if self.buses < 300 else 64
         threads = thread_count()
         width = min(widest, 8 * max(1, -(-count // (8 * threads))))
@@ -217,10 +177,11 @@ class Network:
 
     def linearised(self, points: Points, voltage: np.ndarray) -> Stack:
         """Equations of all columns at solved voltages, ready for `kernel_numpy.jacobian`."""
-        equations, columns = self._columns(replace(points, start=voltage))
+        equations, columns = self.equations_at(replace(points, start=voltage))
         return kernel_numpy.stack_of(equations, columns, np.arange(voltage.shape[1]))
 
-    def _columns(self, points: Points) -> tuple[Equations, Columns]:
+    def equations_at(self, points: Points) -> tuple[Equations, Columns]:
+        """Equations and data by column of the points, for the kernels."""
         total = points.power.shape[1]
         start = np.broadcast_to(points.start, (self.buses, total))
         none = np.zeros((0, total))
@@ -228,7 +189,7 @@ class Network:
         current = _complex(points.current, self.buses, total) if dependent else none + 0j
         impedance = _complex(points.impedance, self.buses, total) if dependent else none + 0j
         equations, free_q, free_p = self._masks(points, total)
-        items = self._overlay(points.overlay, total)
+        items = self.overlay_items(points.overlay, total)
         columns = Columns(
             v_real=start.real.copy(),
             v_imag=start.imag.copy(),
@@ -267,7 +228,8 @@ class Network:
         equations = self.equations._replace(magnitude_row=magnitude_row, frozen_row=frozen_row)
         return equations, free_q, 1.0 - points.frozen[dead].astype(float)
 
-    def _overlay(self, overlay: Overlay, total: int) -> tuple[np.ndarray, ...]:
+    def overlay_items(self, overlay: Overlay, total: int) -> tuple[np.ndarray, ...]:
+        """Overlay sorted by column: first item of each column, equation row, bus, block, real and imaginary part."""
         row = self.row_of[overlay.row_bus] if len(overlay.column) else np.zeros(0, np.int64)
         keep = np.flatnonzero(row >= 0)
         keep = keep[np.argsort(overlay.column[keep], kind="stable")]
@@ -276,10 +238,24 @@ class Network:
         row, other, delta = row[keep], overlay.column_bus[keep], overlay.delta[keep]
         return start, row, other, self._block_numbers(row, other), delta.real.copy(), delta.imag.copy()
 
+    def edited(self, equations: Equations, row: np.ndarray, other: np.ndarray, delta: np.ndarray) -> Equations:
+        """Equations with admittances added at (equation row, bus), for all columns."""
+        diagonal = other == self.rows[row]
+        g, b, g_self, b_self = equations.g.copy(), equations.b.copy(), equations.g_self.copy(), equations.b_self.copy()
+        np.add.at(g_self, row[diagonal], delta[diagonal].real)
+        np.add.at(b_self, row[diagonal], delta[diagonal].imag)
+        entry = self._entries(row[~diagonal], other[~diagonal])
+        np.add.at(g, entry, delta[~diagonal].real)
+        np.add.at(b, entry, delta[~diagonal].imag)
+        return equations._replace(g=g, b=b, g_self=g_self, b_self=b_self)
+
+    def _entries(self, row: np.ndarray, other: np.ndarray) -> np.ndarray:
+        wanted = row * self.buses + other
+        return np.asarray(np.minimum(np.searchsorted(self._entry_key, wanted), max(0, len(self._entry_key) - 1)))
+
     def _block_numbers(self, row: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Block of every (equation row, bus): -2 on the diagonal, -1 towards a reference."""
-        wanted = row * self.buses + other
-        place = np.minimum(np.searchsorted(self._entry_key, wanted), max(0, len(self._entry_key) - 1))
+        wanted, place = row * self.buses + other, self._entries(row, other)
         diagonal = other == self.rows[row]
         known = diagonal | (self._entry_key[place] == wanted) if len(self._entry_key) else diagonal
         if not known.all():
@@ -290,7 +266,7 @@ class Network:
         return np.where(diagonal, -2, block)
 
     def _pick(self, columns: Columns, overlay: Overlay, late: np.ndarray) -> Columns:
-        items = self._overlay(overlay.pick(late, columns.p.shape[1]), len(late))
+        items = self.overlay_items(overlay.pick(late, columns.p.shape[1]), len(late))
         picked = {name: np.ascontiguousarray(getattr(columns, name)[:, late]) for name in Columns._fields[:10]}
         overlaid = dict(zip(Columns._fields[10:16], items, strict=True))
         fresh = {"error": np.full(len(late), np.inf), "step": np.full(len(late), np.inf)}
@@ -309,4 +285,4 @@ def _complex(values: np.ndarray | None, buses: int, total: int) -> np.ndarray:
     return np.zeros((buses, total), complex) if values is None else np.broadcast_to(values, (buses, total))
 
 
-__all__ = ["Network", "Overlay", "Points", "Solution", "compiled", "numba_pays", "thread_count"]
+__all__ = ["Network", "compiled", "numba_pays", "thread_count"]

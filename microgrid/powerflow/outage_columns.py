@@ -13,9 +13,9 @@ from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections, element_parts, element_power
 from microgrid.powerflow.judge import Judged, RowLimits, Verdict, judge
 from microgrid.powerflow.loops import IdleReferenceLoop, Loop, ReactiveLimitLoop, SlackLoop, StepLoop
-from microgrid.powerflow.newton import Overlay, Points
 from microgrid.powerflow.online import Online
 from microgrid.powerflow.outage_cases import OutageCase
+from microgrid.powerflow.points import Overlay, Points
 from microgrid.powerflow.sensitivity import branch_admittances
 from microgrid.powerflow.settle import Regulated, Run, Settled
 from microgrid.powerflow.shared_slack import SharedSlack
@@ -93,7 +93,8 @@ class _Build:
         if self.shared is not None:
             np.add.at(power, self.shared.rows, self.shared.weight * self.total)
         given = self.given
-        return Points(power, voltage, self.limits.holds, given.current, given.impedance, self.frozen, self.overlay)
+        parts = (given.current, given.impedance, self.frozen, self.overlay, self.case)
+        return Points(power, voltage, self.limits.holds, *parts)
 
 
 def solve_outages(
@@ -321,7 +322,17 @@ def _run(build: _Build, loops: list[Loop], columns: np.ndarray) -> Run:
     overlay = build.overlay.pick(columns, len(build.case))
     given, holds = build.given.pick(columns), build.limits.holds[:, columns]
     locked = StepLoop((), np.zeros((0, len(columns)), np.int64))
-    return Run(build.intact.system.model, given, loops, holds, locked, frozen, overlay, build.tapped.pick(columns))
+    return Run(
+        build.intact.system.model,
+        given,
+        loops,
+        holds,
+        locked,
+        frozen,
+        overlay,
+        build.case[columns],
+        build.tapped.pick(columns),
+    )
 
 
 def _settle_late(

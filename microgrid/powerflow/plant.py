@@ -13,7 +13,7 @@ from microgrid.powerflow.controls import PlantControl, PowerFactorBand, VoltageB
 from microgrid.powerflow.flows import terminal_currents
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.loops import View
-from microgrid.powerflow.newton import Overlay
+from microgrid.powerflow.points import Overlay
 
 TOLERANCE = 1e-7  # pu of voltage or of power on the system base
 VOLTAGE_SLOPE_PU = 0.02  # first guess of dV/dQ; the secant replaces it after one move

@@ -18,9 +18,9 @@ import scipy.sparse.linalg as spla
 from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Branches
 from microgrid.powerflow.kernel_numpy import DENSE_ROWS, jacobian
-from microgrid.powerflow.newton import Points
+from microgrid.powerflow.points import Points
 from microgrid.powerflow.shared_slack import SharedSlack
-from microgrid.powerflow.solve import Model, drawn_power, pick_points
+from microgrid.powerflow.solve import Model, drawn_power
 
 BLOCK = 128
 
@@ -121,7 +121,7 @@ def _changes(
     count, parts = voltage.shape[1], []
     for begin in range(0, count, BLOCK):
         columns = np.arange(begin, min(begin + BLOCK, count))
-        part = points if len(columns) == count else pick_points(points, columns)
+        part = points if len(columns) == count else points.pick(columns)
         parts.append(_block(model, part, voltage[:, columns], inputs, magnitude=magnitude))
     by_p, by_q, by_magnitude = (np.concatenate([part[side] for part in parts]) for side in range(3))
     return by_p / model.grid.base_mva, by_q / model.grid.base_mva, by_magnitude

@@ -15,9 +15,9 @@ from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections, element_power
 from microgrid.powerflow.loops import IdleReferenceLoop, Loop, ReactiveLimitLoop, SlackLoop, StepLoop, View
-from microgrid.powerflow.newton import Overlay, Points
 from microgrid.powerflow.online import Online
 from microgrid.powerflow.plant import PlantLoop, plant_loops
+from microgrid.powerflow.points import Overlay, Points
 from microgrid.powerflow.solve import Model, Solved, Status, points_of, solve_points
 from microgrid.powerflow.stepped import Stepped, stepped_elements, tapped_branches
 
@@ -168,9 +168,9 @@ def _plants(system: Regulated, profiles: Profiles, steps: np.ndarray) -> list[Pl
 class Run:
     """Working state while columns come to rest.
 
-    `frozen`, `overlay` and `tapped` are what an outage has fixed beforehand: dead buses, admittance changes, and the
-    branches whose taps stand elsewhere than in the net. `reference` are the phasors (reference buses, columns) of the
-    sources, those of the net when None.
+    `frozen`, `overlay`, `kin` and `tapped` are what an outage has fixed beforehand: dead buses, admittance changes, the
+    number of the outage, and the branches whose taps stand elsewhere than in the net. `reference` are the phasors
+    (reference buses, columns) of the sources, those of the net when None.
     """
 
     model: Model
@@ -180,6 +180,7 @@ class Run:
     steps: StepLoop
     frozen: np.ndarray | None = None
     overlay: Overlay = field(default_factory=lambda: Overlay.join([]))
+    kin: np.ndarray | None = None
     tapped: Tapped | None = None
     reference: np.ndarray | None = None
 
@@ -222,7 +223,8 @@ class Run:
         points = points_of(self.model.grid, given, voltage, self.holds[:, columns], overlay)
         if self.reference is not None:
             points.start[self.model.grid.reference] = self.reference[:, columns]
-        return points if self.frozen is None else replace(points, frozen=self.frozen[:, columns])
+        frozen = None if self.frozen is None else self.frozen[:, columns]
+        return replace(points, frozen=frozen, kin=None if self.kin is None else self.kin[columns])
 
     def _respond(self, columns: np.ndarray, points: Points, solved: Solved) -> np.ndarray:
         """Places (in `columns`) of the columns that some loop changed; discrete loops act where the others rest."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections
-from microgrid.powerflow.newton import Network, Overlay, Points
+from microgrid.powerflow.newton import Network
+from microgrid.powerflow.points import Overlay, Points
 
 RESIDUAL_TOLERANCE_PU = 1e-7
 SANE_VM_PU = (0.5, 1.5)
@@ -120,7 +121,7 @@ def _sane(points: Points, voltage: np.ndarray) -> np.ndarray:
 
 def _restart(model: Model, points: Points, solved: Solved) -> Solved:
     late = np.flatnonzero(~solved.ok)
-    again = pick_points(points, late)
+    again = points.pick(late)
     phase = model.grid.start / np.abs(model.grid.start)
     start = np.repeat(phase[:, None], len(late), axis=1)
     start[model.grid.controlled] *= np.where(again.holds, np.abs(again.start[model.grid.controlled]), 1.0)
@@ -128,7 +129,7 @@ def _restart(model: Model, points: Points, solved: Solved) -> Solved:
     if again.frozen is not None:
         start = np.where(again.frozen, again.start, start)
     again = replace(again, start=start)
-    solution = model.network.solve(again, max_iterations=RESTART_ITERATIONS)
+    solution = model.network.solve(again, max_iterations=RESTART_ITERATIONS, chord=False)
     with np.errstate(all="ignore"):
         proof, sane = residual(model, again, solution.voltage), _sane(again, solution.voltage)
     good = solution.converged & (proof <= RESIDUAL_TOLERANCE_PU) & sane
@@ -137,18 +138,6 @@ def _restart(model: Model, points: Points, solved: Solved) -> Solved:
     voltage[:, late], iterations[late], proven[late] = solution.voltage, solution.iterations, proof
     status[late] = np.where(good, Status.RESTARTED, Status.DIVERGENT)
     return Solved(voltage, status, iterations, proven)
-
-
-def pick_points(points: Points, columns: np.ndarray) -> Points:
-    """The chosen columns of `points`, in the order given."""
-    total = points.power.shape[1]
-    one = points.start.shape[1] == 1
-    current, impedance, frozen = (
-        None if part is None else part[:, columns] for part in (points.current, points.impedance, points.frozen)
-    )
-    start = np.repeat(points.start, len(columns), axis=1) if one else points.start[:, columns]
-    overlay = points.overlay.pick(columns, total)
-    return Points(points.power[:, columns], start, points.holds[:, columns], current, impedance, frozen, overlay)
 
 
 def warm_start(model: Model, injections: Injections) -> np.ndarray:
@@ -170,7 +159,6 @@ __all__ = [
     "Solved",
     "Status",
     "drawn_power",
-    "pick_points",
     "points_of",
     "residual",
     "solve_points",

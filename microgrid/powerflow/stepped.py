@@ -15,7 +15,7 @@ from microgrid.powerflow.controls import CapacitorBank, Controls, TapChanger
 from microgrid.powerflow.extract import PerUnit, to_per_unit
 from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.grid import Grid
-from microgrid.powerflow.newton import Overlay
+from microgrid.powerflow.points import Overlay
 
 
 @dataclass(frozen=True)

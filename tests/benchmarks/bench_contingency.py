@@ -22,9 +22,9 @@ from microgrid.network.profiles import Profiles
 from microgrid.powerflow.controls import Controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.injections import injections
-from microgrid.powerflow.newton import Overlay
 from microgrid.powerflow.outage_cases import single_outages
 from microgrid.powerflow.outages import run_outages
+from microgrid.powerflow.points import Overlay
 from microgrid.powerflow.solve import Model, points_of, solve_points
 
 SNAPSHOTS = 12

@@ -30,7 +30,7 @@ from microgrid.network.profiles import Profiles
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract, pandapower_options
 from microgrid.powerflow.injections import injections
-from microgrid.powerflow.newton import Overlay
+from microgrid.powerflow.points import Overlay
 from microgrid.powerflow.reference import apply_step
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.solve import Model, points_of, warm_start

@@ -58,7 +58,7 @@ def test_beyond_the_nose_is_divergent_and_neighbours_stand() -> None:
 @pytest.mark.parametrize("name", ["cigre_mv", "case39", "case118", "case1354pegase"])
 def test_agrees_with_pandapower_on_shipped_networks(name: Any, make_profiles: Any) -> None:
     net = shipped.create_cigre_network_mv(with_der="pv_wind") if name == "cigre_mv" else getattr(shipped, name)()
-    profiles = make_profiles(net, 3, low=0.9, high=1.05)
+    profiles = make_profiles(net, 24, low=0.9, high=1.05)  # enough to share a Jacobian
     result = run_power_flow(net, profiles, Controls(reactive_limits=False))
     for step in range(3):
         apply_step(net, profiles, step)

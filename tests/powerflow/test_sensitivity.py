@@ -14,8 +14,8 @@ from microgrid.powerflow.controls import Controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.flows import Tapped, terminal_currents
 from microgrid.powerflow.injections import injections
-from microgrid.powerflow.newton import Overlay, Points
 from microgrid.powerflow.online import Online
+from microgrid.powerflow.points import Overlay, Points
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.sensitivity import sensitivity, source_power
 from microgrid.powerflow.settle import Batch, regulated, settle
