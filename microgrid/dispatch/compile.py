@@ -63,7 +63,7 @@ class CountColumns:
 
 @dataclass(frozen=True)
 class AlternativeColumns:
-    """Binaries of which one is chosen, and quantities split over them: one column an alternative in each of `copies`."""
+    """Binaries of which one is chosen, and quantities split over them, one column each in each of `copies`."""
 
     chosen: np.ndarray
     copies: tuple[np.ndarray, ...]

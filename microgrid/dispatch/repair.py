@@ -4,13 +4,15 @@
 ``x_i - x_j <= c`` with integer c, and ``floor(x + theta)`` with one theta for all keeps every such row; over theta in
 [0, 1) the rounded counts average to the relaxation's own. So each theta gives a feasible commitment, and none needs
 search (Rajan and Takriti 2005 for the rows; Shapley-Folkman for why the loss is small). *Choices* of one among several
-(``sum y = 1``) take their largest member, exclusive pairs the larger side. *Other* integers are rounded up, by raising
-their lower bounds and re-solving warm, a few times. What is still fractional is left to branch and bound.
+(``sum y = 1``) take their largest member, exclusive pairs the larger side; where that is not enough, every choice
+starts at its first, second, … member in turn, and members are picked anew by what they cost at the prices of the point
+found (majorise and minimise: for tiers of a falling price, the re-solve heuristic). *Other* integers are rounded up, by
+raising their lower bounds and re-solving warm, a few times. What is still fractional is left to branch and bound.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +21,9 @@ from microgrid.dispatch.highs import Highs, Outcome, Status
 
 INTEGRAL = 1e-6
 ROUNDS = 6
+STARTS = 8  # members that all choices start from
+MOST_CHOICES = 200  # beyond this many choices, picking all of them at once is no longer near anything
+CLOSE = 1e-9
 THRESHOLDS = (0.5, 0.35, 0.65, 0.2, 0.8)
 SETTLED = 1e-7
 ROW_MARGIN = 1e-6  # relative; a row closer than this to its limit is left to the solver
@@ -99,6 +104,68 @@ def _choose(program: Program, point: np.ndarray) -> dict[int, float]:
     return decided
 
 
+def may_pick_again(program: Program) -> bool:
+    """Whether the program has choices, and few enough to pick all of them at once."""
+    return 0 < len(choices(program)) <= MOST_CHOICES
+
+
+def pick_again(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[int, float]) -> Iterator[Outcome]:
+    """Yield points from several starts of the choices, each improved by picking members anew at the point's prices.
+
+    From each start, members of less reduced cost are taken until the objective stops falling.
+    """
+    columns = np.flatnonzero(program.integer)
+    try:
+        yield from _picked(program, solver, point, fixed)
+    finally:
+        solver.bounds(columns, program.lower[columns], program.upper[columns])
+
+
+def _picked(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[int, float]) -> Iterator[Outcome]:
+    groups = choices(program)
+    decided = _decide(program, point, THRESHOLDS[0]) | dict(fixed)
+    tried: dict[tuple[int, ...], Outcome | None] = {}
+
+    def solve(picked: tuple[int, ...]) -> Outcome | None:
+        held = {int(column): float(column in picked) for members in groups for column in members}
+        if picked not in tried:
+            tried[picked] = _round_up_others(program, solver, point, decided | held)
+        return tried[picked]
+
+    for start in range(min(STARTS, max(map(len, groups)))):
+        picked = tuple(int(members[min(start, members.size - 1)]) for members in groups)
+        outcome = solve(picked)
+        while outcome is not None:
+            yield outcome
+            better = ((nearby, solve(nearby)) for nearby in _cheaper(program, groups, picked, outcome))
+            limit = outcome.objective - CLOSE * abs(outcome.objective)
+            picked, outcome = next(((pick, found) for pick, found in better if _below(found, limit)), (picked, None))
+
+
+def _below(outcome: Outcome | None, limit: float) -> bool:
+    return outcome is not None and outcome.objective < limit
+
+
+def _cheaper(
+    program: Program, groups: Sequence[np.ndarray], picked: tuple[int, ...], outcome: Outcome
+) -> Iterator[tuple[int, ...]]:
+    """Yield picks with members of less reduced cost: in all choices, in the half that gains most, and in one.
+
+    The reduced cost of a member held at zero is what choosing it would change, to first order.
+    """
+    if outcome.row_duals is None:
+        return
+    reduced = program.cost - program.matrix.T @ outcome.row_duals
+    best = [int(members[np.argmin(reduced[members])]) for members in groups]
+    gain = np.array([reduced[old] - reduced[new] for old, new in zip(picked, best, strict=True)])
+    worth = np.flatnonzero(gain > CLOSE * np.maximum(1.0, np.abs(reduced[list(picked)])))
+    worth = worth[np.argsort(-gain[worth])]
+    for count in dict.fromkeys((worth.size, worth.size // 2, 1)):
+        moved = set(worth[:count].tolist())
+        if moved:
+            yield tuple(best[place] if place in moved else old for place, old in enumerate(picked))
+
+
 def _round_up_others(
     program: Program, solver: Highs, point: np.ndarray, decided: Mapping[int, float]
 ) -> Outcome | None:
@@ -153,4 +220,4 @@ def _run_lengths(flags: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(ahead(flags), ahead(flags[::-1])[::-1]))
 
 
-__all__ = ["choices", "fractional", "out_of_reach", "repair", "round_commitment"]
+__all__ = ["choices", "fractional", "may_pick_again", "out_of_reach", "pick_again", "repair", "round_commitment"]

@@ -19,10 +19,14 @@ from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import start_from_months
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, overlaps
 from microgrid.dispatch.highs import Highs, Outcome, Status
-from microgrid.dispatch.repair import fractional, repair
+from microgrid.dispatch.ranges import with_ranges
+from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, repair
 from microgrid.errors import MicrogridError, SolverLimit
 
 CENT_FRACTION_USD = 1e-6
+LEAST_SECONDS = 0.01
+RANGES = "ranges of choices"
+RANGES_SHARE = 0.5  # of the time left
 NEIGHBOURHOOD_SHARE = 0.4  # of the time limit, so that branch and bound keeps the larger part
 
 
@@ -106,7 +110,7 @@ class _Search:
 
     @property
     def seconds_left(self) -> float:
-        return max(0.01, self.deadline - time.perf_counter())
+        return max(LEAST_SECONDS, self.deadline - time.perf_counter())
 
 
 def relative_gap(objective: float, bound: float) -> float:
@@ -172,20 +176,20 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
 
 def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search) -> None:
     """Find an integral point within the gap, with as little search as it takes."""
-    assert relaxed.point is not None  # noqa: S101 - an optimal outcome has a point
-    loose = fractional(program, relaxed.point)
-    if loose.size == 0:
+    point, rows = _point(relaxed), program.matrix.shape[0]
+    if fractional(program, point).size == 0:
         search.offer(relaxed)
         return
-    with search.stage("repair"):
-        for outcome in repair(program, solver, relaxed.point, decided_sides(program, relaxed.point)):
-            search.offer(outcome)
-            if search.done:
-                break
+    _offer_all(search, "repair", repair(program, solver, point, decided_sides(program, point)), rows)
+    if program.alternatives and not search.done:
+        program, solver, point = _tighten(program, solver, point, search)
+        _offer_all(search, "repair", repair(program, solver, point, decided_sides(program, point)), rows)
+    if may_pick_again(program) and not search.done:
+        _offer_all(search, "re-solve", pick_again(program, solver, point, decided_sides(program, point)), rows)
     if search.done:
         return
     with search.stage("neighbourhood"):
-        near = _free_only(program, relaxed.point, loose)
+        near = _free_only(program, point, fractional(program, point))
         found = _branch(near, search, search.seconds_left * NEIGHBOURHOOD_SHARE)
         search.offer(found)
     if search.done:
@@ -197,6 +201,33 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
         if found.status in {Status.OPTIMAL, Status.LIMIT} and math.isfinite(found.bound):
             search.bound = max(search.bound, found.bound)
         search.offer(found)
+
+
+def _offer_all(search: _Search, stage: str, outcomes: Iterator[Outcome], rows: int) -> None:
+    """Offer points until the gap is met; prices of rows that were added do not belong to the program's own."""
+    with search.stage(stage):
+        for outcome in outcomes:
+            own = outcome.row_duals is not None and outcome.row_duals.size == rows
+            search.offer(outcome if own else replace(outcome, row_duals=None))
+            if search.done or search.seconds_left <= LEAST_SECONDS:
+                return
+
+
+def _tighten(program: Program, solver: Highs, point: np.ndarray, search: _Search) -> tuple[Program, Highs, np.ndarray]:
+    """Relaxation with the ranges of the alternatives, and the bound that it proves."""
+    with search.stage(RANGES):
+        tight = with_ranges(program, solver, search.seconds_left * RANGES_SHARE)
+        held = Highs(tight, relax=True, options={"presolve": "off", "time_limit": search.seconds_left})
+        again = held.run()
+        if again.status is not Status.OPTIMAL or again.row_duals is None:
+            return program, solver, point
+        search.bound = max(search.bound, min(again.objective, dual_bound(tight, again.row_duals)))
+    return tight, held, _point(again)
+
+
+def _point(outcome: Outcome) -> np.ndarray:
+    assert outcome.point is not None  # noqa: S101 - an optimal outcome has a point
+    return outcome.point
 
 
 def _free_only(program: Program, point: np.ndarray, loose: np.ndarray) -> Program:

@@ -185,6 +185,12 @@ class Block(ABC):
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Declare that three variables are one commitment, so that a solver may round them together."""
 
+    def alternatives(self, chosen: Sequence[Linear], copies: Sequence[Sequence[Linear]]) -> None:
+        """Declare binaries of which exactly one is chosen, and quantities split over them (zero where not chosen).
+
+        A solver may then bound every copy by what the whole quantity can reach.
+        """
+
     # -- ties to the other parts -----------------------------------------------------------------------------
 
     def injects(self, rule: Rule, bus: str = "") -> None:

@@ -17,7 +17,7 @@ from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.build import build
 from microgrid.dispatch.compile import Program, compile_program
 from microgrid.dispatch.exclusive import SIDE, add_binaries
-from microgrid.dispatch.solve import Solution
+from microgrid.dispatch.solve import RANGES, Solution
 from microgrid.errors import Residual
 from microgrid.results.files import BOUND, MANIFEST, Results, write_dataset
 from microgrid.study.cut_table import stored_cuts
@@ -56,8 +56,9 @@ def bound_residual(results: Results, case: Case) -> list[Residual]:
     again = dual_bound(program, prices) if prices.shape == program.row_lower.shape else float("-inf")
     stated, final = (results.number(MANIFEST, "solver", fact) for fact in ("relaxation_usd", "bound_usd"))
     miss, where = abs(stated - again), f"added up from {prices.size} row prices"
-    if "branch and bound" in results.stated(MANIFEST, "solver", "stages"):
-        where += f"; branch and bound raised it by {final - stated:,.2f} USD"
+    raised = [name for name in (RANGES, "branch and bound") if name in results.stated(MANIFEST, "solver", "stages")]
+    if raised:
+        where += f"; {' and '.join(raised)} raised it by {final - stated:,.2f} USD"
     else:
         miss = max(miss, abs(final - again))
     return [Residual("bound of the relaxation", miss, RELATIVE * max(1.0, abs(stated)), "USD", where)]

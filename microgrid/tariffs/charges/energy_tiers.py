@@ -225,7 +225,7 @@ def _widest(charge: Tiered, page: Page, weight: np.ndarray, so_far: np.ndarray) 
         return None
     share = least_share_of_mean(charge.kw, page.nodes, page.axis)
     hours = np.bincount(page.axis.cycles.of, weight, page.cycles.size) * page.axis.hours
-    return np.divide(hours, share, out=np.full(share.size, np.inf), where=share > 0.0)
+    return np.asarray(np.divide(hours, share, out=np.full(share.size, np.inf), where=share > 0.0))
 
 
 def _highest_energy(page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:

@@ -12,7 +12,9 @@ hours-use tiers, each stretch r of billing demand on which every tier end is lin
     cost = sum price_k q_rk + sum_{j<k} (price_j - price_{j+1}) ub_rj(D_rk, y_rk)
 
 This is the convex hull of the union, tighter than any big-M ordering (which left a 170 % gap where this closed, facts
-page section 3). One binary for each tier and cycle that the load can reach.
+page section 3). One binary for each tier and cycle that the load can reach. The open end of the last tier is a load
+factor of one, where the billing demand is sure to be at least the mean import; the range that energy and demand can
+reach at all is found at the solve (`dispatch.ranges`), which picks tiers anew from several starts (`dispatch.repair`).
 """
 
 from __future__ import annotations
@@ -201,6 +203,9 @@ def _pieces(page: Page, stairs: Stairs, pieces: list[Piece]) -> Terms:
     if demand is not None:
         _tie_demand(page, stairs, pieces, of_cycle, (chosen, demand))
 
+    for members in of_cycle:
+        split = [part] if demand is None else [part, demand]
+        block.alternatives([chosen[k] for k in members], [[side[k] for k in members] for side in split])
     return [
         total(KILO * pieces[k].price * part[k] + along(pieces[k].cost, k) for k in of_cycle[c]) for c in page.cycles
     ]
