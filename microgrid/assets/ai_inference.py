@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from microgrid.assets.asset import Asset
 from microgrid.assets.inference_class import Brownout, InferenceClass, Replica
 from microgrid.assets.room import Room
+from microgrid.assets.service_level import owe_credits
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
@@ -123,6 +124,7 @@ class AiInference(Asset):
         }
         for name, service in services.items():
             self._pay(block, name, needs[name], service)
+            self._owe(block, name, needs[name], service)
 
         active = [total([*(service.active(t) for service in services.values()), 0.0]) for t in steps]
         running = [total([*(service.power(t) for service in services.values()), 0.0]) for t in steps]
@@ -208,6 +210,12 @@ class AiInference(Asset):
             def redundant_supply(t: int) -> Relation:
                 r"""p^{IT}_t \le \bar p^{IT}"""
                 return it_power[t] <= self.room.it_limit_mw
+
+    def _owe(self, block: Block, name: str, need: Sequence[float], service: Service) -> None:
+        """Owe the credits of the class' service level for refused requests."""
+        entry = self.classes[name]
+        if entry.service_level is not None and service.shed is not None:
+            owe_credits(block, name, entry.service_level, need, service.shed, entry.sheddable_share)
 
     def _pay(self, block: Block, name: str, need: Sequence[float], service: Service) -> None:
         entry, hours, steps = self.classes[name], block.horizon.hours, block.horizon.steps

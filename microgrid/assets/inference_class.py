@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from microgrid.assets.service_level import ServiceLevel
 from microgrid.schema.quantity import Declared, Profile, quantity
 
 SECONDS_PER_HOUR = 3600.0
@@ -73,6 +74,9 @@ class InferenceClass(Declared):
     )
     shed_cost_usd_per_million_tokens: float = quantity(
         "$/Mtok", "penalty of refused tokens, beside their income", symbol="c_c", default=0.0, ge=0
+    )
+    service_level: ServiceLevel | None = Field(
+        None, description="credits on a monthly fee where too many requests are refused; none when absent"
     )
     defer_h: float = quantity("h", "longest delay of batch work; 0 serves at once", symbol="D_c", default=0.0, ge=0)
     brownout: Brownout | None = Field(None, description="larger batches when energy is dear; none when absent")

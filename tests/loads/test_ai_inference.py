@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from microgrid.assets.ai_inference import AiInference
 from microgrid.assets.inference_class import Brownout, InferenceClass, Replica
+from microgrid.assets.service_level import ServiceLevel, service_levels
 from microgrid.errors import InvalidInput
 
 Bench = Callable[..., Any]
@@ -118,6 +121,60 @@ def test_a_class_without_freedom_adds_no_variable(page: Bench, axis: Bench) -> N
     assert outcome.rows == {}
     assert outcome.money["infer.all.inference_income"] == pytest.approx(-2 * 5.0 * 360.0)
     assert np.allclose(outcome["infer.facility_power_mw"], 5.0)
+
+
+LADDER = [
+    {"availability": 0.95, "credit_share": 0.1}, {"availability": 0.9, "credit_share": 0.25},
+    {"availability": 0.5, "credit_share": 1.0},
+]  # fmt: skip
+"""A day of July holds 120 MWh of requests and 400 $ of a fee of 12,400: credits of 40, 100 and 400 $."""
+
+
+@pytest.mark.parametrize(("price", "refused"), [(1.0, 6.0), (4.9, 60.0), (9.0, 120.0)])
+def test_requests_are_refused_up_to_the_step_whose_credit_they_are_worth(
+    campus: Bench, price: float, refused: float
+) -> None:
+    level = {"fee_usd_per_month": 12400.0, "credits": LADDER}
+    infer = hall({"all": {"sheddable_share": 1.0, "service_level": level}})
+    outcome = campus({"infer": infer}, [price] * 24, gap=1e-7)
+    assert outcome["infer.all.shed_mw"].sum() == pytest.approx(refused)
+    assert outcome["infer.all.availability"] == pytest.approx([1.0 - refused / 120.0])
+    owed = {6.0: 0.0, 60.0: 100.0, 120.0: 400.0}[refused]
+    assert outcome.money["infer.all.service_credit"] == pytest.approx(owed, abs=1e-3)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.floats(0.5, 12.0), st.floats(0.02, 1.0), st.lists(st.floats(0.02, 0.98), min_size=3, max_size=3, unique=True))
+def test_credits_are_those_of_the_best_step_of_each_month(
+    campus: Bench, price: float, most: float, bounds: list[float]
+) -> None:
+    shares = [0.1, 0.4, 1.0]
+    ladder = [
+        {"availability": 1.0 - bound, "credit_share": share}
+        for bound, share in zip(sorted(bounds), shares, strict=True)
+    ]
+    level = {"fee_usd_per_month": 12400.0, "credits": ladder}
+    infer = hall({"all": {"sheddable_share": most, "service_level": level}})
+    outcome = campus({"infer": infer}, [price] * 48, start="2025-07-31T05:00Z", gap=1e-7)  # a day in each of two months
+
+    def credit(lost: float) -> float:
+        return max([0.0, *(share for bound, share in zip(sorted(bounds), shares, strict=True) if lost > bound + 1e-12)])
+
+    best = max(120.0 * price * lost - 400.0 * credit(lost) for lost in [*(b for b in bounds if b < most), most])
+    assert outcome.earned + 240.0 * price == pytest.approx(2.0 * best, abs=0.01)
+
+
+def test_steps_out_of_reach_need_no_binary_and_ladders_must_deepen(page: Bench, axis: Bench) -> None:
+    level = {"fee_usd_per_month": 1000.0}
+    some = hall({"all": {"sheddable_share": 0.02, "service_level": level}})  # 99.9 and 99 % can be missed, 95 % cannot
+    assert page({"infer": some}, axis(24), {}, {}).rows["infer.all.steps_in_order"].rows == 1
+    none = hall({"all": {"sheddable_share": 0.0005, "service_level": level}})
+    assert "infer.all.refusals" not in page({"infer": none}, axis(24), {}, {}).rows
+    assert set(service_levels()) == {"cloud_typical", "colocation_typical"}
+    with pytest.raises(ValidationError, match="each step deeper"):
+        ServiceLevel(fee_usd_per_month=1.0, credits=[LADDER[1], LADDER[0]])
+    with pytest.raises(ValidationError, match="choose one of cloud_typical"):
+        ServiceLevel(fee_usd_per_month=1.0, credits="gold")
 
 
 def test_contradictory_halls_are_refused() -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import inf
 from typing import Any, ClassVar, Literal, Self
 
-import pandas as pd
 from pydantic import Field, model_validator
 
 from microgrid.assets.programs.interruption_calls import Caps, allowed_events, interruptible_terms
@@ -28,6 +27,7 @@ from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.horizon import Horizon
+from microgrid.formulation.months import month_shares
 from microgrid.schema.quantity import Profile, quantity
 
 
@@ -166,7 +166,7 @@ class Interruptible(Program):
 
     def _rates(self, horizon: Horizon, open_: Sequence[bool]) -> list[float]:
         """Credit of a MW held for an hour, $/MWh: that of a month spread over the hours in which a call may come."""
-        share, open_h = _month_shares(horizon), _open_hours(horizon, open_)
+        share, open_h = month_shares(horizon), _open_hours(horizon, open_)
         return [
             1000.0 * self.credit_usd_per_kw_month * share[month] / open_h[month] if here else 0.0
             for month, here in zip(horizon.month_of, open_, strict=True)
@@ -175,7 +175,7 @@ class Interruptible(Program):
     def _credit(self, block: Block, subscribed: Sequence[Linear], sales: Sequence[Sale], open_: Sequence[bool]) -> None:
         """Pay for the MW held on average while a call may come; a month of nothing but calls pays as subscribed."""
         horizon = block.horizon
-        share, open_h = _month_shares(horizon), _open_hours(horizon, open_)
+        share, open_h = month_shares(horizon), _open_hours(horizon, open_)
         steps: list[list[int]] = [[] for _ in horizon.months]
         for t in horizon.steps:
             if open_[t]:
@@ -291,15 +291,6 @@ def _open_hours(horizon: Horizon, open_: Sequence[bool]) -> list[float]:
     for month, span, here in zip(horizon.month_of, horizon.hours, open_, strict=True):
         hours[month] += span if here else 0.0
     return hours
-
-
-def _month_shares(horizon: Horizon) -> list[float]:
-    """Part of every local month that lies inside the horizon."""
-    hours = [0.0] * horizon.months.size
-    for month, span in zip(horizon.month_of, horizon.hours, strict=True):
-        hours[month] += span
-    whole = [pd.Period(label, "M").days_in_month * 24.0 for label in horizon.months.labels]
-    return [min(1.0, inside / total) for inside, total in zip(hours, whole, strict=True)]
 
 
 __all__ = ["Interruptible"]
