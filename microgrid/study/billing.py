@@ -61,14 +61,15 @@ class Billing:
 
 
 def _tolerance(made: Rebill) -> float:
-    """A cent, the arithmetic of the money that flows, half a cent a line where the bill rounds, and named facets.
+    """A cent, the arithmetic of the money that flows, half a cent a line where the bill rounds, and what is named.
 
-    The facets of apparent power understate the optimiser's demand by at most their stated share of it.
+    The facets of apparent power understate the optimiser's demand by at most their stated share of it; tiers that are
+    shared freely understate their own charges, and no others.
     """
     flow = float(made.bill.lines["amount"].abs().sum())
     rounded = any("rounding" in text for text in made.approximations)
     cents = 0.005 * len(made.bill.lines) if rounded else 0.0
-    return made.check.tolerance + 1e-9 * flow + cents + made.understated * flow
+    return made.check.tolerance + 1e-9 * flow + cents + made.understated * flow + made.shared_usd
 
 
 def bill_tariffs(case: Case, dispatch: xr.Dataset) -> Billing:

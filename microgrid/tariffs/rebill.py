@@ -10,6 +10,7 @@ import numpy as np
 from microgrid.errors import Residual
 from microgrid.formulation.horizon import Horizon
 from microgrid.tariffs.bill import Bill, bill
+from microgrid.tariffs.charges import EnergyCharge
 from microgrid.tariffs.determinants.apparent import facet_error
 from microgrid.tariffs.meter import bills_apparent
 from microgrid.tariffs.part import TariffPart
@@ -26,7 +27,7 @@ class Rebill:
 
     `optimiser_usd` leaves out what the optimiser adds for next year's bill (`next_year_usd`). `approximations` names
     what makes the two differ, with its size where one is known; `understated` is the share by which kVA facets may have
-    understated what is billed on apparent power.
+    understated what is billed on apparent power, and `shared_usd` what sharing tiers freely did understate.
     """
 
     bill: Bill
@@ -35,6 +36,7 @@ class Rebill:
     approximations: tuple[str, ...] = ()
     by_charge_usd: Mapping[str, float] = field(default_factory=dict)
     understated: float = 0.0
+    shared_usd: float = 0.0
 
     @property
     def residual_usd(self) -> float:
@@ -88,10 +90,11 @@ def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
     )
     own = {key: float(np.sum(values)) for key, values in costs.items() if key.startswith(f"{name}.")}
     coming = sum(value for key, value in own.items() if NEXT_YEAR in key)
-    named = approximations(part, modelled_reactive=reactive_mvar is not None)
+    shared = _shared_usd(part, name, own, made)
+    named = approximations(part, modelled_reactive=reactive_mvar is not None, shared_usd=shared)
     faceted = reactive_mvar is not None and bills_apparent(part.tariff)
     share = facet_error(part.kva_facets) if faceted else 0.0
-    return Rebill(made, sum(own.values()) - coming, coming, named, own, share)
+    return Rebill(made, sum(own.values()) - coming, coming, named, own, share, shared)
 
 
 def meter_of(
@@ -108,17 +111,25 @@ def meter_of(
     return MeterData(times, horizon.step_min, bought, sold, series=series)
 
 
-def approximations(part: TariffPart, *, modelled_reactive: bool) -> tuple[str, ...]:
+def approximations(part: TariffPart, *, modelled_reactive: bool, shared_usd: float = 0.0) -> tuple[str, ...]:
     """Named approximations of the optimiser's reading, with their size."""
     listed = []
     if modelled_reactive and bills_apparent(part.tariff):
         size = facet_error(part.kva_facets)
         listed.append(f"kVA facets, {part.kva_facets} in a quadrant: apparent power up to {size:.3%} low")
-    if part.share_tiers_freely and any(getattr(charge, "tiers", None) for charge in part.tariff.charges):
-        listed.append("tiers shared freely among TOU periods: the residual is what that understates")
+    if shared_usd:
+        listed.append(f"tiers shared freely among TOU periods: {shared_usd:,.2f} USD low")
     if part.tariff.billing.rounding != "none":
         listed.append(f"rounding `{part.tariff.billing.rounding}`: up to half a cent a line")
     return tuple(listed)
+
+
+def _shared_usd(part: TariffPart, name: str, costs: Mapping[str, float], made: Bill) -> float:
+    """Dollars that sharing tiers freely understates: it is a lower bound of every charge it concerns, never more."""
+    if not part.share_tiers_freely:
+        return 0.0
+    tiered = [c.id for c in part.priced.charges if isinstance(c, EnergyCharge) and c.tiers and c.calendar]
+    return sum(max(made.by_charge[charge] - costs.get(f"{name}.{charge}.energy", 0.0), 0.0) for charge in tiered)
 
 
 def _with_reactive(part: TariffPart, load: MeterData, reactive_mvar: np.ndarray | None) -> MeterData:

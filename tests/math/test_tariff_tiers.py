@@ -83,6 +83,20 @@ def test_separable_prices_are_exact_under_every_sharing(alloc: str) -> None:
     assert cost == pytest.approx(billed, abs=0.01)
 
 
+def test_a_counter_for_each_period_is_exact_whatever_the_prices() -> None:
+    cost, billed = residual(_tariff(MIXED, tier_alloc="per_period"), LOAD)
+    assert cost == pytest.approx(billed, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("alloc", "why"), [("pro_rata", "product of two unknowns"), ("chronological", "order in time")]
+)
+def test_sharing_that_no_program_can_state_is_refused_with_its_reason(alloc: str, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why) as caught:
+        page_of(_tariff(MIXED, tier_alloc=alloc), LOAD)
+    assert all(word in str(caught.value) for word in ("per_period", "share_tiers_freely", "charge of their own"))
+
+
 def test_tiers_by_month_of_a_demand_charge() -> None:
     low = [{"upto": 2000, "price": 4.0}, {"upto": {}, "price": 9.0}]
     high = [{"upto": 3000, "price": 9.0}, {"upto": {}, "price": 2.0}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from microgrid.assets.poi import Poi
 from microgrid.assets.solar import Solar
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
 from microgrid.formulation.horizon import Horizon
+from microgrid.study.billing import Billing
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.part import TariffPart
 from microgrid.tariffs.rebill import Rebill, rebill
@@ -227,3 +229,30 @@ def test_a_demand_charge_lowers_the_peak() -> None:
     tariff = TARIFFS["two peaks and a ratchet"]
     priced, _ = _run(tariff)
     assert priced.dataset["grid.import_mw"].max() < free.dataset["grid.import_mw"].max() - 1.0
+
+
+def test_free_sharing_is_explained_charge_by_charge() -> None:
+    """What sharing tiers freely understates is told to the cent, and explains that charge alone."""
+    tariff = {
+        "calendars": TOU,
+        "charges": [
+            {"id": "plain", "kind": "energy", "price": 0.03},
+            {
+                "id": "blocks",
+                "kind": "energy",
+                "calendar": "E",
+                "tiers": [
+                    {"upto": {"kwh": 900000}, "price": {"on": 0.06, "off": 0.01}},
+                    {"upto": {}, "price": {"on": 0.2, "off": 0.05}},
+                ],
+            },
+        ],
+    }
+    _, billed = _run(tariff, share_tiers_freely=True)
+    assert billed.shared_usd > 1000.0
+    assert billed.residual_usd == pytest.approx(-billed.shared_usd, abs=0.01)
+    assert f"{billed.shared_usd:,.2f} USD low" in billed.approximations[0]
+    off = replace(billed, by_charge_usd={}, optimiser_usd=billed.optimiser_usd - 500.0)
+    holds, missed = (Billing({"t": made}).residuals[0].holds for made in (billed, off))
+    assert holds
+    assert not missed

@@ -208,10 +208,14 @@ def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndar
     """Price above the base tier price by step, which must be the same in every tier."""
     differences = prices - base[:, None]
     if (np.ptp(differences, axis=0) > 1e-12).any():
+        why = {
+            "pro_rata": "shared by energy: the cost is a product of two unknowns",
+            "chronological": "filled as energy flows: the tier of a kWh depends on the order in time of all before it",
+        }
         raise InvalidInput(
             Problem(
-                "tier prices of its periods differ by different amounts in different tiers, and tiers are shared "
-                f"{charge.tier_alloc}: the cost is a product of two unknowns",
+                "tier prices of its periods differ by different amounts in different tiers, and tiers are "
+                f"{why.get(charge.tier_alloc, charge.tier_alloc)}",
                 "count tiers `per_period`, state TOU differences as a charge of their own, or set `share_tiers_freely`",
                 f"charges.{charge.id}.tiers",
             )
