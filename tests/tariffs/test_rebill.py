@@ -249,7 +249,7 @@ def test_free_sharing_is_explained_charge_by_charge() -> None:
         ],
     }
     _, billed = _run(tariff, share_tiers_freely=True)
-    assert billed.shared_usd > 1000.0
+    assert billed.shared_usd > 50.0
     assert billed.residual_usd == pytest.approx(-billed.shared_usd, abs=0.01)
     assert f"{billed.shared_usd:,.2f} USD low" in billed.approximations[0]
     off = replace(billed, by_charge_usd={}, optimiser_usd=billed.optimiser_usd - 500.0)
