@@ -126,17 +126,6 @@ def test_pjm_prices(tmp_path: Path) -> None:
     assert series.columns["price_usd_per_mwh"].tolist() == [place + 0.25 for place in range(73)]
 
 
-def test_pjm_load(tmp_path: Path) -> None:
-    rows = "\n".join(f"1/1/2025 {hour}:00:00 AM,x,DOM,{1000 + hour},True" for hour in range(1, 12))
-    (tmp_path / "load.csv").write_text(
-        f"datetime_beginning_utc,datetime_beginning_ept,load_area,mw,is_verified\n{rows}\n"
-    )
-    series = take("load", tmp_path / "load.csv", "pjm", node="DOM")
-    assert series.units == {"load_mw": "MW"}
-    assert series.columns["load_mw"][0] == 1001
-    assert series.times[0] == pd.Timestamp("2025-01-01T01:00Z")
-
-
 @pytest.mark.parametrize("value", ["MW", "VALUE"])
 def test_caiso_keeps_the_total_price_only(tmp_path: Path, value: str) -> None:
     lines = [f"INTERVALSTARTTIME_GMT,INTERVALENDTIME_GMT,OPR_DT,OPR_HR,NODE,LMP_TYPE,{value},GROUP"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from microgrid.case.imports.generic import csv_bitcoin, csv_fuel, csv_load, csv_prices, csv_weather
 from microgrid.case.imports.load import azure_requests, energyplus_load
-from microgrid.case.imports.markets import caiso_prices, ercot_prices, pjm_load, pjm_prices
+from microgrid.case.imports.market_load import caiso_load, ercot_load, pjm_load
+from microgrid.case.imports.markets import caiso_prices, ercot_prices, pjm_prices
 from microgrid.case.imports.options import ImportOptions
 from microgrid.case.imports.reference import refuse_shift
 from microgrid.case.imports.regular import CleanSeries, RawSeries, regularise
@@ -22,7 +23,14 @@ FORMATS: dict[str, dict[str, Reader]] = {
     "prices": {"ercot": ercot_prices, "pjm": pjm_prices, "caiso": caiso_prices, "csv": csv_prices},
     "weather": {"epw": epw_weather, "csv": csv_weather},
     "btc": {"csv": csv_bitcoin},
-    "load": {"pjm": pjm_load, "energyplus": energyplus_load, "azure": azure_requests, "csv": csv_load},
+    "load": {
+        "ercot": ercot_load,
+        "pjm": pjm_load,
+        "caiso": caiso_load,
+        "energyplus": energyplus_load,
+        "azure": azure_requests,
+        "csv": csv_load,
+    },
     "fuel": {"csv": csv_fuel},
 }
 """Readers by kind of series and format."""

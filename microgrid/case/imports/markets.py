@@ -1,8 +1,8 @@
-"""Price and load exports of the market operators, in the layouts they publish.
+"""Price exports of the market operators, in the layouts they publish.
 
 * ERCOT NP4-190-CD (day-ahead) and NP6-905-CD (real-time) settlement point prices, and their yearly archives: local
   hour-ending labels, the doubled hour marked by a flag.
-* PJM Data Miner 2 hourly and five-minute LMPs and metered load: UTC beginnings beside local ones.
+* PJM Data Miner 2 hourly and five-minute LMPs: UTC beginnings beside local ones.
 * CAISO OASIS PRC_LMP and PRC_INTVL_LMP: UTC beginnings, one row for each component of the price.
 """
 
@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from microgrid.case.imports.clock import flagged_beginnings, usual_step
+from microgrid.case.imports.market_stamps import caiso_times, dates, pjm_times, whole
 from microgrid.case.imports.options import ImportOptions
 from microgrid.case.imports.regular import RawSeries
-from microgrid.case.imports.table import column_named, line_of, numbers, read_rows
+from microgrid.case.imports.table import column_named, numbers, read_rows
 from microgrid.errors import InvalidInput, Problem
 
 PRICE = "price_usd_per_mwh"
-LOAD = "load_mw"
 
 
 def ercot_prices(path: Path, options: ImportOptions) -> RawSeries:
@@ -28,9 +28,9 @@ def ercot_prices(path: Path, options: ImportOptions) -> RawSeries:
     points = ("SettlementPoint", "SettlementPointName")
     needed = [("DeliveryDate",), ("HourEnding", "DeliveryHour"), ("SettlementPointPrice",)]
     rows = _settled_once(read_rows(path, needed, points, options.node))
-    hour = _whole(rows["hourending"].str.split(":").str[0], "hour", path.name)
-    quarter = _whole(rows["deliveryinterval"], "interval", path.name) if "deliveryinterval" in rows else None
-    day = _dates(rows["deliverydate"], "%m/%d/%Y", path.name)
+    hour = whole(rows["hourending"].str.split(":").str[0], "hour", path.name)
+    quarter = whole(rows["deliveryinterval"], "interval", path.name) if "deliveryinterval" in rows else None
+    day = dates(rows["deliverydate"], "%m/%d/%Y", path.name)
     minutes = (hour - 1) * 60 + (0 if quarter is None else (quarter - 1) * 15)
     begin = day + pd.to_timedelta(minutes, unit="min")
     flag = column_named(rows, ("DSTFlag", "RepeatedHourFlag"))
@@ -57,17 +57,9 @@ def pjm_prices(path: Path, options: ImportOptions) -> RawSeries:
     if not price:
         remedy = "name the column, such as total_lmp_rt"
         raise InvalidInput(Problem(f"{path.name} has no column {totals[0]}", remedy, "column"))
-    times = _pjm_times(rows["datetimebeginningutc"], path.name)
+    times = pjm_times(rows["datetimebeginningutc"], path.name)
     note = f"PJM Data Miner column {price}, UTC interval-beginning"
     return RawSeries(times, {PRICE: numbers(rows, price, path.name)}, {PRICE: "$/MWh"}, usual_step(times), (note,))
-
-
-def pjm_load(path: Path, options: ImportOptions) -> RawSeries:
-    """PJM metered hourly load of Data Miner 2; `options.node` is a load area."""
-    rows = read_rows(path, [("datetime_beginning_utc",), ("mw",)], ("load_area", "area", "zone"), options.node)
-    times = _pjm_times(rows["datetimebeginningutc"], path.name)
-    note = "PJM Data Miner metered load, UTC interval-beginning"
-    return RawSeries(times, {LOAD: numbers(rows, "mw", path.name)}, {LOAD: "MW"}, usual_step(times), (note,))
 
 
 def caiso_prices(path: Path, options: ImportOptions) -> RawSeries:
@@ -77,9 +69,7 @@ def caiso_prices(path: Path, options: ImportOptions) -> RawSeries:
     kind = column_named(rows, ("LMP_TYPE",))
     if kind:
         rows = rows[rows[kind].str.strip() == "LMP"]
-    parsed = pd.to_datetime(rows["intervalstarttimegmt"], format="ISO8601", utc=True, errors="coerce")
-    _refuse_unreadable(parsed, rows["intervalstarttimegmt"], path.name)
-    times = pd.DatetimeIndex(parsed)
+    times = caiso_times(rows["intervalstarttimegmt"], path.name)
     note = "CAISO OASIS total LMP, GMT interval-beginning"
     return RawSeries(times, {PRICE: numbers(rows, "mw", path.name)}, {PRICE: "$/MWh"}, usual_step(times), (note,))
 
@@ -92,37 +82,4 @@ def _settled_once(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[~weighted]
 
 
-def _whole(text: pd.Series, name: str, file: str) -> np.ndarray:
-    values = pd.to_numeric(text.str.strip(), errors="coerce")
-    if values.isna().any():
-        row = int(np.flatnonzero(values.isna().to_numpy())[0])
-        raise InvalidInput(
-            Problem(f"{name} is not a number", "check the row", name, str(text.iloc[row]), file, line_of(text, row))
-        )
-    return np.asarray(values.to_numpy(dtype=np.int64))
-
-
-def _dates(text: pd.Series, form: str, file: str) -> pd.DatetimeIndex:
-    """Days in the operator's own form, or in ISO 8601 as its interface returns them."""
-    parsed = pd.to_datetime(text.str.strip(), format=form, errors="coerce")
-    if parsed.isna().any():
-        parsed = parsed.fillna(pd.to_datetime(text.str.strip(), format="ISO8601", errors="coerce"))
-    _refuse_unreadable(parsed, text, file)
-    return pd.DatetimeIndex(parsed)
-
-
-def _pjm_times(text: pd.Series, file: str) -> pd.DatetimeIndex:
-    return _dates(text, "%m/%d/%Y %I:%M:%S %p", file).tz_localize("UTC")
-
-
-def _refuse_unreadable(parsed: pd.Series, text: pd.Series, file: str) -> None:
-    wrong = np.flatnonzero(parsed.isna().to_numpy())
-    if wrong.size:
-        row = int(wrong[0])
-        rule = f"{wrong.size} time stamps cannot be read"
-        raise InvalidInput(
-            Problem(rule, "check the format of the file", "time", str(text.iloc[row]), file, line_of(text, row))
-        )
-
-
-__all__ = ["LOAD", "PRICE", "caiso_prices", "ercot_prices", "pjm_load", "pjm_prices"]
+__all__ = ["PRICE", "caiso_prices", "ercot_prices", "pjm_prices"]
