@@ -1,7 +1,7 @@
 """Load exports of the market operators, in the layouts they publish.
 
-* ERCOT hourly load by weather zone: the yearly archive ``Native_Load_<year>.xlsx`` (also zipped, or saved as CSV), whose
-  labels ``11/02/2025 02:00 DST`` mark the second pass of the doubled hour, and NP6-345-CD / NP6-346-CD with a flag.
+* ERCOT hourly load by weather zone: the yearly archive ``Native_Load_<year>.xlsx`` (also zipped, or saved as CSV) with
+  labels such as ``11/02/2025 02:00 DST`` for the second pass of the doubled hour, and NP6-345-CD with a flag for it.
 * PJM Data Miner 2 ``hrl_load_metered``: UTC beginnings beside local ones, one row a load area.
 * CAISO OASIS SLD_FCST (system load and forecast): GMT beginnings, one row a TAC area and market run.
 """
