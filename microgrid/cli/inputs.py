@@ -152,10 +152,16 @@ def curtail(**stated: Any) -> None:
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same numbers."
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="CSV to write; one hashprice column a path."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CSV to write; BTC price, difficulty and hashprice of every path.",
 )
 def paths(start: str, days: int, out: Path, **stated: Any) -> None:
-    """Write seeded random futures of hashprice as daily series that a case can use. A stress set, not a forecast."""
+    """Write seeded random futures of BTC price, difficulty and hashprice as daily series. A stress set, not a forecast.
+
+    A case takes either the hashprice of a path, or its BTC price and difficulty with the fee share stated here.
+    """
     import pandas as pd
 
     from microgrid.assets.hashprice import HashpriceScenario, hashprice_paths
@@ -163,9 +169,16 @@ def paths(start: str, days: int, out: Path, **stated: Any) -> None:
 
     times = pd.date_range(_day(start, "--from"), periods=days, freq="D")
     drawn = hashprice_paths(HashpriceScenario(**stated), times)
-    columns = {f"hashprice_usd_per_ph_day_{place + 1}": row for place, row in enumerate(drawn.hashprice_usd_per_ph_day)}
+    columns, units = {}, {}
+    for place in range(stated["paths"]):
+        for name, rows, unit in (
+            ("btc_price_usd", drawn.btc_usd, "$/BTC"), ("difficulty", drawn.difficulty, "1"),
+            ("hashprice_usd_per_ph_day", drawn.hashprice_usd_per_ph_day, "$/PH/day"),
+        ):  # fmt: skip
+            columns[f"{name}_{place + 1}"], units[f"{name}_{place + 1}"] = rows[place], unit
     note = ", ".join(f"{name} {value}" for name, value in stated.items())
-    made = CleanSeries(times, columns, dict.fromkeys(columns, "$/PH/day"), 1440, (f"random futures: {note}",))
+    beside = f"a case that takes BTC price and difficulty states fee_share: {stated['fee_share']:g} beside them"
+    made = CleanSeries(times, columns, units, 1440, (f"random futures: {note}", beside))
     _print_written(made, made.write(out))
 
 
@@ -278,7 +291,8 @@ def _print_written(made: CleanSeries, path: Path) -> None:
     click.echo("in a case (path relative to the case file):")
     for name, series in made.references(path.name).items():
         zone = f", zone: {series.zone}" if series.zone else ""
-        click.echo(f"  {{file: {series.file}, column: {name}, unit: {series.unit}{zone}}}")
+        unit = '"1"' if series.unit == "1" else series.unit  # a bare 1 is a number in YAML
+        click.echo(f"  {{file: {series.file}, column: {name}, unit: {unit}{zone}}}")
 
 
 COMMANDS = (economics, import_)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from microgrid.assets.hashprice import hashprice_usd_per_ph_day
 from microgrid.case.imports import ImportOptions
 from microgrid.case.timeseries import read_series
 from microgrid.cli import statements
@@ -102,13 +103,18 @@ def test_paths_are_seeded_series_that_a_case_can_read(run: Run, tmp_path: Path) 
     files = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")]
     for file, seed in zip(files, (7, 7, 8), strict=True):
         assert run(*given, "--seed", seed, "--out", file)[0] == 0
+    assert 'column: difficulty_2, unit: "1"}' in run(*given, "--seed", 7, "--out", files[0])[1]
     tables = [pd.read_csv(file, comment="#") for file in files]
     assert tables[0].equals(tables[1])
     assert not tables[0].equals(tables[2])
     series = Series(file="a.csv", column="hashprice_usd_per_ph_day_2", unit="$/PH/day")
     horizon = Horizon(pd.Timestamp("2026-01-05T00:00Z"), 60, 48, "UTC")
     read = read_series(series, base=tmp_path, horizon=horizon, unit="$/PH/day")
-    assert read[[0, 23, 24]] == pytest.approx(tables[0].iloc[[4, 4, 5], 2].to_numpy())
+    assert read[[0, 23, 24]] == pytest.approx(tables[0]["hashprice_usd_per_ph_day_2"].iloc[[4, 4, 5]].to_numpy())
+    chain = tables[0][["btc_price_usd_2", "difficulty_2"]].to_numpy().T
+    again = hashprice_usd_per_ph_day(*chain, 3.125, 0.01)  # what a case with fee_share 0.01 makes of the other two
+    assert again == pytest.approx(tables[0]["hashprice_usd_per_ph_day_2"].to_numpy())
+    assert 3 <= tables[0]["difficulty_2"].nunique() <= 4  # an epoch lasts about a fortnight of the forty days
 
 
 @pytest.mark.parametrize(
