@@ -111,13 +111,13 @@ class AiInference(Asset):
         rate, share = block.profile("requests_per_s"), block.profile(f"classes.{name}.share")
         served = self.replica.tokens_per_s * self.classes[name].utilisation
         per_request = self.tokens_per_request / served * self.replica.power_kw / 1000.0
-        return [requests * part * per_request for requests, part in zip(rate, share, strict=True)]
+        return block.numbers(requests * part * per_request for requests, part in zip(rate, share, strict=True))
 
     def formulate(self, block: Block) -> None:
         """Write every class, the replicas they share, and the power at the bus."""
-        steps, idle = block.horizon.steps, self.replica.idle_share
+        idle = self.replica.idle_share
         needs = {name: self.needs_mw(block, name) for name in self.classes}
-        capacity = [self.replica.installed_mw * share for share in block.profile("available_share")]
+        capacity = block.numbers(self.replica.installed_mw * share for share in block.profile("available_share"))
         self._check_capacity(block, needs, capacity)
         services = {
             name: write_class(block, name, entry, needs[name], capacity) for name, entry in self.classes.items()
@@ -126,11 +126,11 @@ class AiInference(Asset):
             self._pay(block, name, needs[name], service)
             self._owe(block, name, needs[name], service)
 
-        active = [total([*(service.active(t) for service in services.values()), 0.0]) for t in steps]
-        running = [total([*(service.power(t) for service in services.values()), 0.0]) for t in steps]
-        it_power = [running[t] + idle * (capacity[t] - active[t]) for t in steps] if idle else running
+        active = block.terms(lambda t: total([*(service.active(t) for service in services.values()), 0.0]))
+        running = block.terms(lambda t: total([*(service.power(t) for service in services.values()), 0.0]))
+        it_power = block.terms(lambda t: running[t] + idle * (capacity[t] - active[t])) if idle else running
         ratio = self.room.facility_per_it(block)
-        facility = [ratio[t] * it_power[t] for t in steps]
+        facility = block.terms(lambda t: ratio[t] * it_power[t])
         self._limit(block, needs, capacity, active, it_power)
         self._offer(block, needs, services, ratio)
         block.injects(lambda t: -facility[t])
@@ -165,7 +165,7 @@ class AiInference(Asset):
         ratio: Sequence[float],
     ) -> None:
         """Offer what a call can save at once; nothing where no class has any freedom."""
-        idle, steps = self.replica.idle_share, block.horizon.steps
+        idle = self.replica.idle_share
         giving = [
             (services[name], entry.floor_share(idle), needs[name]) if not entry.defer_h else (services[name], None, [])
             for name, entry in self.classes.items()
@@ -181,7 +181,7 @@ class AiInference(Asset):
             ]
 
         ramp = float("inf") if self.call_ramp_mw_per_min is None else self.call_ramp_mw_per_min * min(ratio)
-        block.headroom(Headroom([ratio[t] * total([*saved(t), 0.0]) for t in steps], None, ramp_mw_per_min=ramp))
+        block.headroom(Headroom(block.terms(lambda t: ratio[t] * total([*saved(t), 0.0])), None, ramp_mw_per_min=ramp))
 
     def _limit(
         self,
@@ -258,7 +258,7 @@ def write_class(
             "shed_mw", steps, "MW", "IT power of refused requests",
             upper=[entry.sheddable_share * mw for mw in need], of=name,
         )  # fmt: skip
-    accepted: list[Linear | float] = [mw if shed is None else mw - shed[t] for t, mw in enumerate(need)]
+    accepted: Sequence[Linear | float] = need if shed is None else block.terms(lambda t: need[t] - shed[t])
     load = _defer(block, name, entry, need, accepted, capacity) if entry.defer_h > 0 else accepted
     moved = None
     if entry.brownout is not None:

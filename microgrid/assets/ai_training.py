@@ -61,12 +61,11 @@ class AiTraining(Asset):
 
     def formulate(self, block: Block) -> None:
         """Write every job, the room they share, and the power at the bus."""
-        steps = block.horizon.steps
         plans = {name: windows for name, job in self.jobs.items() if (windows := job.windows(block.horizon))}
         runs = {name: write_job(block, name, self.jobs[name], windows) for name, windows in plans.items()}
         ratio = self.room.facility_per_it(block)
         it_power = _gather(block, runs, "power")
-        facility = [ratio[t] * it_power[t] for t in steps]
+        facility = block.terms(lambda t: ratio[t] * it_power[t])
         self._limit_room(block, it_power)
         block.injects(lambda t: -facility[t])
         block.publish("facility_per_it", lambda t: ratio[t], "1", "power at the bus per power of the accelerators")
@@ -86,7 +85,7 @@ class AiTraining(Asset):
         called = expected_calls_mw(block, up=True)
         lost: dict[str, Sequence[Linear]] = {}
         if called is not None:
-            it_called = [(1.0 / ratio[t]) * called[t] for t in block.horizon.steps]
+            it_called = block.terms(lambda t: (1.0 / ratio[t]) * called[t])
             giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
             lost = share_calls(block, giving, it_called)
         for name, run in runs.items():
@@ -94,19 +93,19 @@ class AiTraining(Asset):
 
     def _offer(self, block: Block, runs: Mapping[str, Run], ratio: Sequence[float], it_power: Sequence[Linear]) -> None:
         """Offer what jobs can give up that may be left unfinished or late, and what they can take up in the room."""
-        steps, limit = block.horizon.steps, self.room.it_limit_mw
+        limit = self.room.it_limit_mw
         giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
         up = _gather(block, giving, "room_down_mw")
-        down: Sequence[Linear] = _gather(block, runs, "room_up_mw")
+        down = _gather(block, runs, "room_up_mw")
         if sum(job.power_mw for job in self.jobs.values()) > limit:
-            down = room_below(block, down, [limit - it_power[t] for t in steps])
+            down = room_below(block, down, block.terms(lambda t: limit - it_power[t]))
         ramps = [job.ramp_mw_per_min for job in self.jobs.values() if job.ramp_mw_per_min is not None]
         # All that is sold may come from the slowest job, so its ramp bounds the room.
         slowest = min(ramps, default=float("inf")) * min(ratio)
         block.headroom(
             Headroom(
-                up=[ratio[t] * up[t] for t in steps],
-                down=[ratio[t] * down[t] for t in steps],
+                up=block.terms(lambda t: ratio[t] * up[t]),
+                down=block.terms(lambda t: ratio[t] * down[t]),
                 ramp_mw_per_min=slowest,
             )
         )
@@ -122,13 +121,10 @@ class AiTraining(Asset):
             return it_power[t] <= limit
 
 
-def _gather(block: Block, runs: Mapping[str, Run], what: str) -> list[Linear]:
+def _gather(block: Block, runs: Mapping[str, Run], what: str) -> Sequence[Linear]:
     """Sum one quantity of all jobs over the horizon; zero where none is present."""
-    terms: list[list[Linear]] = [[] for _ in block.horizon.steps]
-    for run in runs.values():
-        for position, term in enumerate(getattr(run, what)):
-            terms[run.span.first + position].append(term)
-    return [total([*found, 0.0]) for found in terms]
+    spans = [(run.span, getattr(run, what)) for run in runs.values()]
+    return block.terms(lambda t: total([*(terms[t - span.first] for span, terms in spans if span.holds(t)), 0.0]))
 
 
 __all__ = ["AiTraining"]

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
 from microgrid.assets.room import Redundancy
-from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour
 from microgrid.formulation.horizon import Index
@@ -100,17 +100,17 @@ class BackupEngines(Asset):
         @block.constraint(window)
         def permit_hours(_: int) -> Relation:
             r"""\sum_t \Delta_t n_t + z \le N H T / 8766"""
-            return total([unused[0], *(hours[t] * running[t] for t in steps)]) <= self.units * permitted
+            return unused[0] + block.total(steps, lambda t: hours[t] * running[t]) <= self.units * permitted
 
         self._pay(block, power, running)
         block.injects(lambda t: power[t])
-        free = [rated * running[t] - power[t] for t in steps]
-        lasting = [rated if most[min(t + 1, len(most) - 1)] else 0.0 for t in steps]
+        free = block.terms(lambda t: rated * running[t] - power[t])
+        lasting = block.numbers(rated if most[min(t + 1, len(most) - 1)] else 0.0 for t in steps)
         block.headroom(
             Headroom(
                 up=free,
-                down=[power[t] - self.min_load_mw * running[t] for t in steps],
-                energy_up_mwh=[hours[t] * free[t] + lasting[t] * unused[0] for t in steps],
+                down=block.terms(lambda t: power[t] - self.min_load_mw * running[t]),
+                energy_up_mwh=block.terms(lambda t: hours[t] * free[t] + lasting[t] * unused[0]),
                 ramp_mw_per_min=self.unit_power_mw / (self.start_s / SECONDS_PER_MINUTE),
             )
         )

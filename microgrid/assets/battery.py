@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
 from microgrid.assets.expected_calls import expected_calls_mw, with_calls
-from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour, Connection
 from microgrid.formulation.horizon import Horizon, Index
@@ -95,10 +95,10 @@ class Battery(Asset):
         low, high = self.soc_min * capacity, self.soc_max * capacity
         block.headroom(
             Headroom(
-                up=[power - discharge[t] + charge[t] for t in steps],
-                down=[power - charge[t] + discharge[t] for t in steps],
-                energy_up_mwh=[eta_out * (energy[t + 1] - low) for t in steps],
-                energy_down_mwh=[(high - energy[t + 1]) / eta_in for t in steps],
+                up=block.terms(lambda t: power - discharge[t] + charge[t]),
+                down=block.terms(lambda t: power - charge[t] + discharge[t]),
+                energy_up_mwh=block.terms(lambda t: eta_out * (energy[t + 1] - low)),
+                energy_down_mwh=block.terms(lambda t: (high - energy[t + 1]) / eta_in),
             )
         )
 
@@ -108,9 +108,9 @@ class Battery(Asset):
         """Write what the cells take and give, by schedule and by expected calls, with cycles and wear."""
         steps, hours = block.horizon.steps, block.horizon.hours
         eta_in, eta_out = self.charge_efficiency, self.discharge_efficiency
-        kept: list[float] = [(1.0 - self.self_discharge_per_hour) ** span for span in hours]
-        drawn = with_calls(charge, expected_calls_mw(block, up=False))
-        given = with_calls(discharge, expected_calls_mw(block, up=True))
+        kept: list[float] = block.numbers((1.0 - self.self_discharge_per_hour) ** span for span in hours)
+        drawn = with_calls(block, charge, expected_calls_mw(block, up=False))
+        given = with_calls(block, discharge, expected_calls_mw(block, up=True))
 
         @block.constraint(steps)
         def energy_balance(t: int) -> Relation:
@@ -159,7 +159,7 @@ class Battery(Asset):
         @block.constraint(range(len(days)))
         def cycles(day: int) -> Relation:
             r"""\sum_{t \in day} \Delta_t d_t \le n^{cyc} \bar e"""
-            return total(block.horizon.hours[t] * discharge[t] for t in days[day]) <= energy_per_day
+            return block.total(days[day], lambda t: block.horizon.hours[t] * discharge[t]) <= energy_per_day
 
 
 def local_days(horizon: Horizon) -> list[list[int]]:

@@ -129,43 +129,37 @@ class BitcoinMining(Asset):
         capacity = block.capacity(sized) * (1.0 if tier.power_mw is not None else tier.unit_power_mw)
         return Conditions(
             capacity,
-            [one * two * three for one, two, three in zip(working, clock, leakage, strict=True)],
-            [one * two for one, two in zip(working, clock, strict=True)],
-            pue,
-            [price * (1.0 - self.pool_fee) / HOURS_PER_DAY for price in self.hashprice(block)],
+            block.numbers(one * two * three for one, two, three in zip(working, clock, leakage, strict=True)),
+            block.numbers(one * two for one, two in zip(working, clock, strict=True)),
+            block.numbers(pue),
+            block.numbers(price * (1.0 - self.pool_fee) / HOURS_PER_DAY for price in self.hashprice(block)),
         )
 
     def formulate(self, block: Block) -> None:
         """Write every tier, the fleet's power at the bus, its ramps and its headroom."""
-        steps = block.horizon.steps
         found = {name: self.conditions(block, name, tier) for name, tier in self.tiers.items()}
         outputs = {name: self._tier(block, name, tier, found[name]) for name, tier in self.tiers.items()}
         auxiliary = block.profile("auxiliary_mw")
 
-        def facility(share: str) -> list[Linear]:
-            return [
-                total(found[name].pue[t] * getattr(output, share)[t] for name, output in outputs.items()) for t in steps
-            ]
+        def facility(share: str) -> Sequence[Linear]:
+            shares = [(found[name].pue, getattr(output, share)) for name, output in outputs.items()]
+            return block.terms(lambda t: total(pue[t] * part[t] for pue, part in shares) + auxiliary[t])
 
-        power = [term + extra for term, extra in zip(facility("power"), auxiliary, strict=True)]
+        power = facility("power")
         block.injects(lambda t: -power[t])
         block.publish("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         block.report("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         self._limit_ramps(block, power)
-        self._offer(
-            block,
-            power,
-            *([one + two for one, two in zip(facility(share), auxiliary, strict=True)] for share in ("least", "most")),
-        )
+        self._offer(block, power, facility("least"), facility("most"))
         block.after_all(lambda: reckon_calls(block, self.tiers, found, outputs))
 
     def _offer(self, block: Block, power: Sequence[Linear], least: Sequence[Linear], most: Sequence[Linear]) -> None:
         """Offer what may be dropped and taken up at once, at the speeds that the schedule's own ramping leaves."""
-        steps, drop, restart = block.horizon.steps, self.ramp_down_mw_per_min, self.ramp_up_mw_per_min
+        drop, restart = self.ramp_down_mw_per_min, self.ramp_up_mw_per_min
         block.headroom(
             Headroom(
-                up=[power[t] - least[t] for t in steps],
-                down=[most[t] - power[t] for t in steps],
+                up=block.terms(lambda t: power[t] - least[t]),
+                down=block.terms(lambda t: most[t] - power[t]),
                 ramp_mw_per_min=min(entry or float("inf") for entry in (drop, restart)),
                 speeds_up=() if drop is None else (speed_left(block, drop, power, rising=False),),
                 speeds_down=() if restart is None else (speed_left(block, restart, power, rising=True),),

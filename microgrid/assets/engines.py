@@ -160,8 +160,8 @@ class Engines(Asset):
         speed = self.reserve_ramp_mw_per_min or self.ramp_mw_per_min
         block.headroom(
             Headroom(
-                up=[rated * running[t] - power[t] for t in steps],
-                down=[power[t] - self.min_load_mw * running[t] for t in steps],
+                up=block.terms(lambda t: rated * running[t] - power[t]),
+                down=block.terms(lambda t: power[t] - self.min_load_mw * running[t]),
                 ramp_mw_per_min=float("inf") if speed is None else speed * self.units,
                 speeds_up=() if speed is None else self._speeds(block, power, commitment, speed, rising=True),
                 speeds_down=() if speed is None else self._speeds(block, power, commitment, speed, rising=False),
@@ -180,24 +180,24 @@ class Engines(Asset):
         running, started, stopped = commitment.running, commitment.started, commitment.stopped
         jumping, kept = (started, stopped) if rising else (stopped, started)
         sign, scheduled = (1.0 if rising else -1.0), self.ramp_mw_per_min or speed
-        through = [speed * running[t] - speed * started[t] for t in block.horizon.steps]
-        left: list[Linear] = []
-        for t in block.horizon.steps:
+        through = block.terms(lambda t: speed * running[t] - speed * started[t])
+
+        def left(t: int) -> Linear:
             before, span_min = block.horizon.previous(t), 60.0 * block.horizon.hours[t]
             if before is None:
-                left.append(through[t])
-                continue
+                return through[t]
             jump = min(max(self.min_load_mw, scheduled * span_min), self.unit_power_mw)
             moved = [-sign * power[t], sign * power[before], jump * jumping[t], -self.min_load_mw * kept[t]]
-            left.append(through[t] + (1.0 / span_min) * total(moved))
-        return through, left
+            return through[t] + (1.0 / span_min) * total(moved)
+
+        return through, block.terms(left)
 
     def _fuel(self, block: Block, power: Sequence[Linear], running: Sequence[Linear]) -> Sequence[Linear]:
         """Fuel of all units, MMBtu/h."""
         steps, lines = block.horizon.steps, self.fuel_lines()
         if len(lines) == 1:
             no_load, slope = lines[0]
-            fuel: Sequence[Linear] = [no_load * running[t] + slope * power[t] for t in steps]
+            fuel = block.terms(lambda t: no_load * running[t] + slope * power[t])
         else:
             fuel = block.variable("fuel_rate_mmbtu_per_h", steps, "MMBtu/h", "fuel of all units")
             for place, (no_load, slope) in enumerate(lines):
@@ -265,7 +265,7 @@ class Engines(Asset):
             @block.constraint(Index("window", 1))
             def run_hours(_: int) -> Relation:
                 r"""\sum_t \Delta_t n_t \le N H T / 8766"""
-                return total(hours[t] * running[t] for t in steps) <= allowed
+                return block.total(steps, lambda t: hours[t] * running[t]) <= allowed
 
     def _pay(self, block: Block, power: Sequence[Linear], fuel: Sequence[Linear], commitment: Commitment) -> None:
         steps, hours = block.horizon.steps, block.horizon.hours

@@ -22,12 +22,12 @@ def expected_calls_mw(block: Block, *, up: bool) -> Sequence[Linear] | None:
     claims = [claim for claim in sold if claim.deployed_share > 0]
     if not claims:
         return None
-    return [total(claim.deployed_share * claim.mw[t] for claim in claims) for t in block.horizon.steps]
+    return block.terms(lambda t: total(claim.deployed_share * claim.mw[t] for claim in claims))
 
 
-def with_calls(scheduled: Sequence[Linear], called: Sequence[Linear] | None) -> Sequence[Linear]:
+def with_calls(block: Block, scheduled: Sequence[Linear], called: Sequence[Linear] | None) -> Sequence[Linear]:
     """Scheduled power and what calls are expected to add to it."""
-    return scheduled if called is None else [one + two for one, two in zip(scheduled, called, strict=True)]
+    return scheduled if called is None else block.terms(lambda t: scheduled[t] + called[t])
 
 
 __all__ = ["expected_calls_mw", "with_calls"]

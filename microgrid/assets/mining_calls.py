@@ -37,11 +37,14 @@ def _lost_hash(
         r"""\sum_k PUE_{k,t} x_{k,t} = \sum_s \delta_s r_{s,t}"""
         return total(found[name].pue[t] * mw[t] for name, mw in from_tier.items()) == called[t]
 
-    lost = {name: [outputs[name].dropped_ph_s_per_mw[t] * mw[t] for t in block.horizon.steps]
-            for name, mw in from_tier.items()}  # fmt: skip
+    lost = {name: _hash_of(block, mw, outputs[name].dropped_ph_s_per_mw) for name, mw in from_tier.items()}
     for name, hashrate in lost.items():
         _forgo(block, name, found[name], hashrate)
     return lost
+
+
+def _hash_of(block: Block, mw: Sequence[Linear], ph_s_per_mw: Sequence[float]) -> Sequence[Linear]:
+    return block.terms(lambda t: ph_s_per_mw[t] * mw[t])
 
 
 def _called_from(block: Block, name: str, share: float, output: Output) -> Sequence[Linear]:
@@ -79,9 +82,8 @@ def _owe(
     @block.constraint(Index("window", 1), of=name)
     def min_hash(_: int) -> Relation:
         r"""\sum_t \Delta_t (h_t - \eta x_t) \ge \gamma \sum_t \Delta_t \bar h_t , \eta x the hash that calls take"""
-        done = [span * entry for span, entry in zip(hours, output.hashrate, strict=True)]
-        taken = [] if lost is None else [-span * entry for span, entry in zip(hours, lost, strict=True)]
-        return total([*done, *taken]) >= owed
+        done = block.total(block.horizon.steps, lambda t: hours[t] * output.hashrate[t])
+        return (done if lost is None else done - block.total(block.horizon.steps, lambda t: hours[t] * lost[t])) >= owed
 
 
 __all__ = ["reckon_calls"]

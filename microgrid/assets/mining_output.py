@@ -52,9 +52,10 @@ def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> 
     steps = block.horizon.steps
     full = [found.capacity_mw * share for share in found.share]
     hashes = [found.capacity_mw * tier.hash_ph_s_per_mw * share for share in found.hash_share]
-    idle = [tier.idle_share * entry for entry in full]
+    idle = block.numbers(tier.idle_share * entry for entry in full)
     pieces = tier.free_segments()
-    available = [(tier.idle_share + sum(piece.width for piece in pieces)) * entry for entry in full]
+    widest = tier.idle_share + sum(piece.width for piece in pieces)
+    available = block.numbers(widest * entry for entry in full)
     parts = [
         block.variable(
             "power_mw" if len(pieces) == 1 else f"segment{place}_mw", steps, "MW",
@@ -65,19 +66,19 @@ def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> 
         )
         for place, piece in enumerate(pieces)
     ]  # fmt: skip
-    per_mw = [hashrate / power if power > 0 else 0.0 for hashrate, power in zip(hashes, full, strict=True)]
+    per_mw = block.numbers(ph / mw if mw > 0 else 0.0 for ph, mw in zip(hashes, full, strict=True))
     if len(pieces) == 1:
         power: Sequence[Linear] = parts[0]
-        hashrate = [(pieces[0].slope * per_mw[t]) * (power[t] - idle[t] if idle[t] else power[t]) for t in steps]
+        hashrate = block.terms(lambda t: (pieces[0].slope * per_mw[t]) * (power[t] - idle[t]))
     else:
-        power = [total([*(part[t] for part in parts), idle[t]]) for t in steps]
-        hashrate = [
-            total((piece.slope * per_mw[t]) * part[t] for piece, part in zip(pieces, parts, strict=True)) for t in steps
-        ]
+        power = block.terms(lambda t: total([*(part[t] for part in parts), idle[t]]))
+        hashrate = block.terms(
+            lambda t: total((piece.slope * per_mw[t]) * part[t] for piece, part in zip(pieces, parts, strict=True))
+        )
         block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
     needed = tier.restart_loss_h > 0 or tier.restart_cost_usd_per_mw > 0
     restarted = write_restarts(block, name, power, available) if needed else None
-    dropped = [pieces[0].slope * entry for entry in per_mw]
+    dropped = block.numbers(pieces[0].slope * entry for entry in per_mw)
     return Output(power, hashrate, idle, available, restarted, idle, available, per_mw, dropped)
 
 
@@ -101,58 +102,61 @@ def write_restarts(block: Block, name: str, power: Sequence[Linear], available: 
 
 def write_switched(block: Block, name: str, tier: MiningTier, found: Conditions) -> Output:
     """Write a tier whose machines, or whose blocks, switch under rules: amounts on, off and switched."""
-    steps, hull = block.horizon.steps, tier.running_hull()
+    hull = tier.running_hull()
     unit_mw = found.capacity_mw / (tier.blocks or 1) if tier.blocks else 1.0
     rules = Switching(tier.min_up_h, tier.min_down_h, "1" if tier.blocks else "MW", integer=tier.blocks is not None)
     amounts = switch(block, name, float(tier.blocks) if tier.blocks else found.capacity_mw, rules)
-    on = [unit_mw * entry for entry in amounts.on]
+    on = block.terms(lambda t: unit_mw * amounts.on[t])
     extra = [
         _above_lowest(
-            block, f"{name}.segment{place}", amounts, [piece.width * unit_mw * share for share in found.share]
+            block, f"{name}.segment{place}", amounts, block.numbers(piece.width * unit_mw * s for s in found.share)
         )
         for place, piece in enumerate(segments(hull))
     ]
     (lowest, hash_lowest), idle_share = hull[0], 0.0 if tier.blocks else tier.idle_share
     full = [found.capacity_mw * share for share in found.share]
-    idle = [idle_share * entry for entry in full]
+    idle = block.numbers(idle_share * entry for entry in full)
     share = found.share
-    power = [total([((lowest - idle_share) * share[t]) * on[t], idle[t], *(part[t] for part in extra)]) for t in steps]
-    density = [tier.hash_ph_s_per_mw * (h / s if s > 0 else 0.0) for h, s in zip(found.hash_share, share, strict=True)]
+    power = block.terms(
+        lambda t: total([((lowest - idle_share) * share[t]) * on[t], idle[t], *(part[t] for part in extra)])
+    )
+    density = block.numbers(
+        tier.hash_ph_s_per_mw * (h / s if s > 0 else 0.0) for h, s in zip(found.hash_share, share, strict=True)
+    )
     slopes = [piece.slope for piece in segments(hull)]
-    hashrate = [
-        density[t] * total([
-            (hash_lowest * share[t]) * on[t], *(slope * part[t] for slope, part in zip(slopes, extra, strict=True))
-        ])
-        for t in steps
-    ]  # fmt: skip
+    sloped = list(zip(slopes, extra, strict=True))
+    hashrate = block.terms(
+        lambda t: density[t] * total([(hash_lowest * share[t]) * on[t], *(slope * part[t] for slope, part in sloped)])
+    )
     block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
-    available = [hull[-1][0] * entry for entry in full]
+    available = block.numbers(hull[-1][0] * entry for entry in full)
     least, most = reachable_power(block, tier, found, amounts, idle)
-    restart = [tier.hash_ph_s_per_mw * entry for entry in found.hash_share]
+    restart = block.numbers(tier.hash_ph_s_per_mw * entry for entry in found.hash_share)
     steepest = max([hash_lowest / (lowest - idle_share), *slopes])
-    dropped = [steepest * entry for entry in density]
-    restarted = [unit_mw * entry for entry in amounts.up]
+    dropped = block.numbers(steepest * entry for entry in density)
+    restarted = block.terms(lambda t: unit_mw * amounts.up[t])
     return Output(power, hashrate, idle, available, restarted, least, most, restart, dropped)
 
 
 def reachable_power(
     block: Block, tier: MiningTier, found: Conditions, amounts: Amounts, idle: Sequence[float]
-) -> tuple[list[Linear], list[Linear]]:
+) -> tuple[Sequence[Linear], Sequence[Linear]]:
     """Least and most power that a call may bring about at once, MW."""
-    steps, horizon, hull = block.horizon.steps, block.horizon, tier.running_hull()
+    horizon, hull = block.horizon, tier.running_hull()
     lowest, top, share = hull[0][0], hull[-1][0], found.share
     if tier.blocks:
         unit_mw = found.capacity_mw / tier.blocks
-        on = [unit_mw * entry for entry in amounts.on]
-        return [(lowest * share[t]) * on[t] for t in steps], [(top * share[t]) * on[t] for t in steps]
+        low_mw, top_mw = unit_mw * lowest, unit_mw * top
+        least = block.terms(lambda t: (low_mw * share[t]) * amounts.on[t])
+        return least, block.terms(lambda t: (top_mw * share[t]) * amounts.on[t])
 
     def bound(switched: Sequence[Linear], hours: float, t: int) -> Linear:
         return total([*(switched[k] for k in horizon.recent(t, hours)), 0.0]) if hours > 0 else total([0.0])
 
-    least = [((lowest - tier.idle_share) * share[t]) * bound(amounts.up, tier.min_up_h, t) + idle[t] for t in steps]
-    full = top * found.capacity_mw
-    held = [((top - tier.idle_share) * share[t]) * bound(amounts.down, tier.min_down_h, t) for t in steps]
-    return least, [full * share[t] - held[t] for t in steps]
+    full, low, high = top * found.capacity_mw, lowest - tier.idle_share, top - tier.idle_share
+    least = block.terms(lambda t: (low * share[t]) * bound(amounts.up, tier.min_up_h, t) + idle[t])
+    most = block.terms(lambda t: full * share[t] - (high * share[t]) * bound(amounts.down, tier.min_down_h, t))
+    return least, most
 
 
 def _above_lowest(block: Block, of: str, amounts: Amounts, width_mw: Sequence[float]) -> Sequence[Linear]:

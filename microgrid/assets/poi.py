@@ -51,8 +51,8 @@ class Poi(Asset):
         """Write import, export, their limits and rates of change."""
         horizon, steps = block.horizon, block.horizon.steps
         firm_import, firm_export = block.capacity("import_limit_mw"), block.capacity("export_limit_mw")
-        import_limit = [firm_import + extra for extra in block.profile("non_firm_import_mw")]
-        export_limit = [firm_export + extra for extra in block.profile("non_firm_export_mw")]
+        import_limit = block.numbers(firm_import + extra for extra in block.profile("non_firm_import_mw"))
+        export_limit = block.numbers(firm_export + extra for extra in block.profile("non_firm_export_mw"))
         import_ = block.variable("import_mw", steps, "MW", "power bought at the meter", upper=import_limit)
         export = block.variable("export_mw", steps, "MW", "power sold at the meter", upper=export_limit)
         block.exclusive(import_, export, import_limit, export_limit)

@@ -79,7 +79,7 @@ class Room(Declared):
             name = "wet_bulb_c" if find_cooling(self.cooling).rejects_to == "wet_bulb" else "ambient_c"
             outdoor = None if getattr(self, name) is None else block.profile(f"{path}.{name}")
             ratio = pue_series(self.cooling, outdoor, block.horizon.count)
-        return [entry / self.chain_efficiency for entry in ratio]
+        return block.numbers(entry / self.chain_efficiency for entry in ratio)
 
     def largest_facility_per_it(self) -> float:
         """Design value for ratings."""

@@ -20,6 +20,10 @@ class Span:
     first: int
     wraps: bool
 
+    def holds(self, t: int) -> bool:
+        """Whether step `t` of the horizon is one of them."""
+        return self.first <= t and t < self.first + self.index.size  # noqa: PLR1716 - asked one by one of many t
+
     def before(self, position: int) -> int | None:
         """Position before, None at the first unless the job covers a horizon that wraps."""
         if position > 0:
@@ -29,8 +33,8 @@ class Span:
     def recent(self, position: int, count: int) -> list[int]:
         """Last `count` positions up to and including `position`."""
         if self.wraps:
-            return sorted({(position - back) % self.index.size for back in range(count)})
-        return list(range(max(0, position - count + 1), position + 1))
+            return [(position - back) % self.index.size for back in range(min(count, self.index.size))]
+        return [position - back for back in range(count) if position >= back]
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,9 @@ def write_job(block: Block, name: str, job: TrainingJob, windows: Sequence[Windo
     span = Span(index, first, whole and block.horizon.wraps)
     run = write_synchronous(block, name, job, span) if job.synchronous else write_elastic(block, name, job, span)
     _limit_ramp(block, name, job, run)
-    on_time = dict(enumerate(run.power, start=first))
-    block.report("power_mw", lambda t: on_time.get(t, 0.0), "MW", "IT power of the job", of=name)
+    block.report(
+        "power_mw", lambda t: run.power[t - first] if span.holds(t) else 0.0, "MW", "IT power of the job", of=name
+    )
     return run
 
 
@@ -64,13 +69,12 @@ def write_elastic(block: Block, name: str, job: TrainingJob, span: Span) -> Run:
     hull = job.hull()
     low, low_output = hull[0]
     parts = _segment_variables(block, name, segments(hull), span, bounded=True)
-    power = [total([*(part[k] for part in parts), low]) for k in span.index]
-    output = [
-        total([*(piece.slope * part[k] for piece, part in zip(segments(hull), parts, strict=True)), low_output])
-        for k in span.index
-    ]
+    sloped, index = [(piece.slope, part) for piece, part in zip(segments(hull), parts, strict=True)], span.index
+    power = block.terms(lambda k: total([*(part[k] for part in parts), low]), index)
+    output = block.terms(lambda k: total([*(slope * part[k] for slope, part in sloped), low_output]), index)
     top = hull[-1][0]
-    return Run(span, power, output, [power[k] - low for k in span.index], [top - power[k] for k in span.index], None)
+    down, up = block.terms(lambda k: power[k] - low, index), block.terms(lambda k: top - power[k], index)
+    return Run(span, power, output, down, up, None)
 
 
 def write_synchronous(block: Block, name: str, job: TrainingJob, span: Span) -> Run:
@@ -99,14 +103,14 @@ def write_synchronous(block: Block, name: str, job: TrainingJob, span: Span) -> 
     for place, (piece, part) in enumerate(zip(pieces, parts, strict=True)):
         _only_when_running(block, f"{name}.segment{place}", piece.width, part, running)
     low, low_output = hull[0]
-    power = [total([(low - idle) * running[k], *(part[k] for part in parts), idle]) for k in index]
-    output = [
-        total([low_output * running[k], *(piece.slope * part[k] for piece, part in zip(pieces, parts, strict=True))])
-        for k in index
-    ]
-    above = [total([*(part[k] for part in parts), 0.0]) for k in index]
+    sloped = [(piece.slope, part) for piece, part in zip(pieces, parts, strict=True)]
+    power = block.terms(lambda k: total([(low - idle) * running[k], *(part[k] for part in parts), idle]), index)
+    output = block.terms(
+        lambda k: total([low_output * running[k], *(slope * part[k] for slope, part in sloped)]), index
+    )
+    above = block.terms(lambda k: total([*(part[k] for part in parts), 0.0]), index)
     width = hull[-1][0] - low
-    return Run(span, power, output, above, [width * running[k] - above[k] for k in index], started)
+    return Run(span, power, output, above, block.terms(lambda k: width * running[k] - above[k], index), started)
 
 
 def _segment_variables(
@@ -133,7 +137,8 @@ def _only_when_running(
 def _limit_ramp(block: Block, name: str, job: TrainingJob, run: Run) -> None:
     if job.ramp_mw_per_min is None:
         return
-    reach = [60.0 * job.ramp_mw_per_min * span for span in block.horizon.hours]
+    rate = 60.0 * job.ramp_mw_per_min
+    reach = block.numbers(rate * span for span in block.horizon.hours)
 
     @block.constraint(run.span.index, of=name)
     def ramp_up(k: int) -> Relation | None:

@@ -16,17 +16,14 @@ def share_calls(block: Block, giving: Mapping[str, Run], it_called: Sequence[Lin
     """IT power that expected calls take from every job, by its positions; a decision where several could give it."""
     if len(giving) == 1:
         ((name, run),) = giving.items()
-        return {name: [it_called[run.span.first + k] for k in range(len(run.power))]}
+        return {name: block.terms(lambda k: it_called[run.span.first + k], run.span.index)}
     shared = {name: _called_from(block, name, run) for name, run in giving.items()}
-    terms: list[list[Linear | float]] = [[0.0] for _ in block.horizon.steps]
-    for name, run in giving.items():
-        for k, term in enumerate(shared[name]):
-            terms[run.span.first + k].append(term)
+    spans = [(run.span, shared[name]) for name, run in giving.items()]
 
     @block.constraint(block.horizon.steps)
     def calls_shared(t: int) -> Relation:
         r"""\sum_j x_{j,t} = \sum_s \delta_s r_{s,t} / PUE_t"""
-        return total(terms[t]) == it_called[t]
+        return total([*(terms[t - span.first] for span, terms in spans if span.holds(t)), 0.0]) == it_called[t]
 
     return shared
 
@@ -62,11 +59,11 @@ def complete_job(
     def done(place: int) -> Linear:
         window = windows[place]
         span = range(window.first - first, window.last - first)
-        terms = [hours[first + k] * run.output[k] for k in span]
-        if run.started is not None and job.loss_mwh:
-            terms += [-job.loss_mwh * run.started[k] for k in span]
+        terms, started = [block.total(span, lambda k: hours[first + k] * run.output[k])], run.started
+        if started is not None and job.loss_mwh:
+            terms.append(block.total(span, lambda k: -job.loss_mwh * started[k]))
         if called is not None:
-            terms += [(-steepest * hours[first + k]) * called[k] for k in span]
+            terms.append(block.total(span, lambda k: (-steepest * hours[first + k]) * called[k]))
         return total(terms)
 
     @block.constraint(index, of=name)

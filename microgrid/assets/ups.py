@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from microgrid.assets.asset import Asset
 from microgrid.assets.expected_calls import expected_calls_mw, with_calls
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, Relation, number, total
+from microgrid.formulation.algebra import Linear, Relation, number
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour
 from microgrid.formulation.horizon import Index
@@ -92,10 +92,10 @@ class Ups(Asset):
         block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
         block.headroom(
             Headroom(
-                up=self._carried_when_called(block, [load[t] - discharge[t] + charge[t] for t in steps]),
-                down=[power - charge[t] + discharge[t] for t in steps],
-                energy_up_mwh=[self.discharge_efficiency * (energy[t + 1] - per_mw * load[t]) for t in steps],
-                energy_down_mwh=[(1.0 / self.charge_efficiency) * (capacity - energy[t + 1]) for t in steps],
+                up=self._carried_when_called(block, block.terms(lambda t: load[t] - discharge[t] + charge[t])),
+                down=block.terms(lambda t: power - charge[t] + discharge[t]),
+                energy_up_mwh=block.terms(lambda t: self.discharge_efficiency * (energy[t + 1] - per_mw * load[t])),
+                energy_down_mwh=block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t + 1])),
             )
         )
 
@@ -105,7 +105,7 @@ class Ups(Asset):
         if offered is None or offered.up is None:
             return free
         steps, given = block.horizon.steps, offered.up
-        ratio = [number(term) for term in block.signal(f"{self.protects}.facility_per_it")]
+        ratio = block.numbers(number(term) for term in block.signal(f"{self.protects}.facility_per_it"))
         carried = block.variable("carried_when_called_mw", steps, "MW", "load that a call may move to the cells")
         dropped = block.variable(
             "dropped_when_called_mw", steps, "MW", "power at the bus of the load that a call drops"
@@ -129,8 +129,8 @@ class Ups(Asset):
     ) -> None:
         """Write what the cells take and give, by schedule and by expected calls, with throughput and wear."""
         horizon, hours = block.horizon, block.horizon.hours
-        drawn = with_calls(charge, expected_calls_mw(block, up=False))
-        given = with_calls(discharge, expected_calls_mw(block, up=True))
+        drawn = with_calls(block, charge, expected_calls_mw(block, up=False))
+        given = with_calls(block, discharge, expected_calls_mw(block, up=True))
 
         @block.constraint(horizon.steps)
         def energy_balance(t: int) -> Relation:
@@ -141,7 +141,7 @@ class Ups(Asset):
         @block.constraint(Index("end", 1))
         def throughput(_: int) -> Relation:
             r"""\sum_t \Delta_t d_t \le n \bar e T / 8766"""
-            spent = total(hours[t] * given[t] for t in horizon.steps)
+            spent = block.total(horizon.steps, lambda t: hours[t] * given[t])
             return spent <= self.max_cycles_per_year * self.energy_mwh * sum(hours) / HOURS_PER_YEAR
 
         if self.wear_usd_per_mwh:

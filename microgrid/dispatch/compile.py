@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -108,7 +107,7 @@ def compile_program(model: DispatchModel) -> Program:
     upper = np.concatenate([np.zeros(0), *(columns.upper for columns in model.columns)])
     integer = np.repeat([group.declaration.integer for group in groups], sizes).astype(bool)
     return Program(
-        flat.matrix(), np.array(flat.lower), np.array(flat.upper), lower, upper, flat.cost(), flat.offset, integer,
+        flat.matrix(), flat.lower, flat.upper, lower, upper, flat.cost(), flat.offset, integer,
         tuple(groups), tuple(rows), pairs=_pairs(model), counts=_counts(model), alternatives=_alternatives(model),
         months=np.asarray(model.horizon.month_of), wraps=model.horizon.wraps,
     )  # fmt: skip
@@ -116,29 +115,16 @@ def compile_program(model: DispatchModel) -> Program:
 
 def _pairs(model: DispatchModel) -> tuple[ColumnPair, ...]:
     return tuple(
-        ColumnPair(
-            pair.name, _columns_of(pair.first), _columns_of(pair.second), pair.first_max, pair.second_max
-        )
-        for pair in model.pairs
-    )  # fmt: skip
+        ColumnPair(pair.name, pair.first, pair.second, pair.first_max, pair.second_max) for pair in model.pairs
+    )
 
 
 def _counts(model: DispatchModel) -> tuple[CountColumns, ...]:
-    return tuple(
-        CountColumns(*(_columns_of(side) for side in (counts.running, counts.started, counts.stopped)))
-        for counts in model.counts
-    )
+    return tuple(CountColumns(counts.running, counts.started, counts.stopped) for counts in model.counts)
 
 
 def _alternatives(model: DispatchModel) -> tuple[AlternativeColumns, ...]:
-    return tuple(
-        AlternativeColumns(_columns_of(choice.chosen), tuple(map(_columns_of, choice.copies)))
-        for choice in model.alternatives
-    )
-
-
-def _columns_of(variables: Sequence[Any]) -> np.ndarray:
-    return np.array([variable.place for variable in variables], dtype=np.int64)
+    return tuple(AlternativeColumns(choice.chosen, choice.copies) for choice in model.alternatives)
 
 
 __all__ = ["AlternativeColumns", "ColumnGroup", "ColumnPair", "CountColumns", "Program", "RowGroup", "compile_program"]

@@ -1,183 +1,208 @@
-"""Flatten Pyomo expressions into sparse arrays, row by row, as the rules are written.
+"""Rows and money as sparse arrays, gathered as the rules are read.
 
-Pyomo's `LinearStandardFormCompiler` visits every node through a general dispatcher after the whole model is built. The
-expressions of this project are sums of products of numbers and variables only, so one short walk reads them, while they
-are still in the processor's cache; then they are dropped, and a year's model never stands in memory as a tree
-(measured in `tests/benchmarks/bench_handoff.py`). An expression of any other kind is refused, never approximated.
+A rule that was read on many positions at once becomes rows in one stroke. Rows stand rule after rule, and within a rule
+in the order of its index, whichever way it was read.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from pyomo.core.base.var import IndexedVar, VarData
-from pyomo.core.expr.numeric_expr import (
-    DivisionExpression,
-    LinearExpression,
-    MonomialTermExpression,
-    NegationExpression,
-    ProductExpression,
-    SumExpression,
-)
-from pyomo.core.expr.relational_expr import EqualityExpression, InequalityExpression
 
-_NUMBERS: frozenset[Any] = frozenset({float, int, np.float64, np.int64, bool})
-_SUMS: frozenset[Any] = frozenset({LinearExpression, SumExpression})
+from microgrid.formulation.answers import Answer
+from microgrid.formulation.vector import Row, Term, Truth, sum_terms
+
+NEVER = -1.0
+"""Upper bound of a row without columns that cannot hold."""
 
 
-class Column(VarData):
-    """A Pyomo variable that knows its place among the columns."""
+@dataclass(frozen=True)
+class RowBlock:
+    """Rows of one rule: the place of each in the index, its bounds, and `lengths` entries of columns, coefficients."""
 
-    __slots__ = ("place",)
-
-
-class Columns(IndexedVar):
-    """An indexed Pyomo variable made of `Column`s."""
-
-    _ComponentDataClass = Column
-
-
-EXPRESSIONS = (
-    Column, MonomialTermExpression, LinearExpression, SumExpression, ProductExpression, NegationExpression,
-    DivisionExpression,
-)  # fmt: skip
-"""Kinds of nodes that a linear rule is made of, beside numbers."""
-
-
-class Terms:
-    """(Column, coefficient) pairs of the expressions read so far."""
-
-    def __init__(self) -> None:
-        """Open empty."""
-        self.indices = array("i")
-        self.coefficients = array("d")
-
-    def read(self, expression: Any, sign: float) -> float:
-        """Append the terms of `sign * expression`; return its constant."""
-        add_index, add_coefficient = self.indices.append, self.coefficients.append
-        if expression.__class__ in _NUMBERS:  # most right-hand sides
-            return float(sign * expression)
-        constant = 0.0
-        stack = [(expression, sign)]
-        while stack:
-            node, factor = stack.pop()
-            # Sums hold nearly all terms, so their members are read here and not through the stack.
-            for term in node._args_[: node._nargs] if node.__class__ in _SUMS else (node,):  # noqa: SLF001 - no copy
-                kind = term.__class__
-                if kind is MonomialTermExpression:
-                    scale, variable = term._args_
-                    add_index(variable.place)
-                    add_coefficient(factor * scale)
-                elif kind is Column:
-                    add_index(term.place)
-                    add_coefficient(factor)
-                elif kind in _NUMBERS:
-                    constant += factor * term
-                else:
-                    stack.append((term, factor) if kind in _SUMS else _scaled(term, factor))
-        return constant
-
-
-def _scaled(node: Any, factor: float) -> tuple[Any, float]:
-    """One argument of a product, quotient or negation, with its factor."""
-    arguments: Any = node.args
-    if isinstance(node, NegationExpression):
-        return arguments[0], -factor
-    if isinstance(node, (ProductExpression, DivisionExpression)):
-        left, right = arguments
-        if right.__class__ in _NUMBERS:
-            return left, factor / right if isinstance(node, DivisionExpression) else factor * right
-        if left.__class__ in _NUMBERS and isinstance(node, ProductExpression):
-            return right, factor * left
-    raise TypeError(f"a rule is not linear in the decisions: {node}")
-
-
-def add_terms(terms: list[Any]) -> Any:
-    """Sum of Pyomo terms as one node, where adding one after the other would make as many nodes as terms."""
-    kept = [term for term in terms if term.__class__ is not float or term]
-    return SumExpression(kept) if len(kept) > 1 else (kept or [0.0])[0]
+    places: np.ndarray
+    lengths: np.ndarray
+    columns: np.ndarray
+    coefficients: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
 
 
 @dataclass
 class FlatRows:
-    """Rows and money of a model as arrays that grow while it is written.
-
-    A variable must be declared before it stands in a row; `width` counts those declared.
-    """
+    """Rows and money of a model while it is written; `width` counts the columns declared so far."""
 
     width: int = 0
-    starts: array[int] = field(default_factory=lambda: array("i", [0]))
-    lower: array[float] = field(default_factory=lambda: array("d"))
-    upper: array[float] = field(default_factory=lambda: array("d"))
-    offset: float = 0.0
+    count: int = 0
+    _blocks: list[RowBlock] = field(default_factory=list)
+    _priced: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _constants: list[np.ndarray] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Open the readers of rows and of money."""
-        self._rows, self._money = Terms(), Terms()
+    def declare(self, size: int) -> np.ndarray:
+        """Columns of the next `size` variables."""
+        self.width += size
+        return np.arange(self.width - size, self.width)
 
-    def declare(self, variables: Sequence[Column]) -> None:
-        """Give the next columns to `variables`."""
-        for place, variable in enumerate(variables, start=self.width):
-            variable.place = place
-        self.width += len(variables)
+    def add_rows(self, answers: Sequence[Answer]) -> np.ndarray:
+        """Append the rows of a rule; return the places that have one.
 
-    def add_row(self, relation: Any) -> bool:
-        """Append a row; False when the relation says nothing (None, or a comparison of numbers that holds)."""
-        kind = relation.__class__
-        if kind is InequalityExpression and not relation.strict:
-            low = -np.inf
-        elif kind is EqualityExpression:
-            low = 0.0
-        else:
-            return self._add_plain(relation)
-        left, right = relation._args_
-        read = self._rows.read
-        constant = read(left, 1.0) + read(right, -1.0)
-        self.starts.append(len(self._rows.indices))
-        self.upper.append(-constant)
-        self.lower.append(low - constant)
-        return True
+        A relation says nothing where it is None, or a comparison of numbers that holds.
+        """
+        blocks = [_block(answer) for answer in answers]
+        block = blocks[0] if len(blocks) == 1 else _in_order(blocks)
+        self._blocks.append(block)
+        self.count += block.places.size
+        return block.places
 
-    def _add_plain(self, relation: Any) -> bool:
-        """Handle a relation without variables: nothing where it holds, a row that cannot hold where it does not."""
-        if relation is None or (isinstance(relation, (bool, np.bool_)) and relation):
-            return False
-        if not isinstance(relation, (bool, np.bool_)):
-            raise TypeError(f"a rule is not a plain equation or inequality: {relation}")
-        self.starts.append(len(self._rows.indices))
-        self.upper.append(-1.0)
-        self.lower.append(-np.inf)
-        return True
-
-    def add_money(self, terms: Iterable[Any], sign: float) -> None:
+    def add_money(self, answers: Sequence[Answer], sign: float) -> None:
         """Add terms to the objective."""
-        read = self._money.read
-        self.offset += sum(read(term, sign) for term in terms)
+        for answer in answers:
+            if answer.each is None:
+                self._add_priced(sum_terms([answer.whole]), answer.places.size, sign)
+            else:
+                self._add_priced(sum_terms(answer.each), 1, sign)
+
+    def _add_priced(self, term: Term, size: int, sign: float) -> None:
+        columns, coefficients = _table(term.columns, size, np.int64), _table(term.coefficients, size, float)
+        self._priced.append((columns.ravel(), sign * coefficients.ravel()))
+        self._constants.append(sign * np.broadcast_to(np.asarray(term.constant, dtype=float), size))
 
     @property
-    def count(self) -> int:
-        """Rows written so far."""
-        return len(self.upper)
+    def lower(self) -> np.ndarray:
+        """Lower bounds of the rows, shape (rows,)."""
+        return np.concatenate([np.zeros(0), *(block.lower for block in self._blocks)])
+
+    @property
+    def upper(self) -> np.ndarray:
+        """Upper bounds of the rows, shape (rows,)."""
+        return np.concatenate([np.zeros(0), *(block.upper for block in self._blocks)])
 
     def matrix(self) -> sp.csr_array:
         """Coefficients, shape (rows, columns), duplicates summed and zeros dropped."""
-        matrix = sp.csr_array(
-            (np.array(self._rows.coefficients), np.array(self._rows.indices), np.array(self.starts)),
-            shape=(self.count, self.width),
-        )
+        none = np.zeros(0, dtype=np.int32)
+        columns = np.concatenate([none, *(block.columns for block in self._blocks)])
+        lengths = np.concatenate([none, *(block.lengths for block in self._blocks)])
+        coefficients = np.concatenate([np.zeros(0), *(block.coefficients for block in self._blocks)])
+        starts = np.concatenate([none, [0], np.cumsum(lengths)]).astype(np.int32)
+        matrix = sp.csr_array((coefficients, columns, starts), shape=(self.count, self.width))
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         return matrix
 
     def cost(self) -> np.ndarray:
         """Objective coefficients, shape (columns,)."""
-        indices = np.array(self._money.indices, dtype=np.int64)
-        return np.bincount(indices, np.array(self._money.coefficients), self.width).astype(float)
+        columns = np.concatenate([np.zeros(0, dtype=np.int64), *(columns for columns, _ in self._priced)])
+        coefficients = np.concatenate([np.zeros(0), *(coefficients for _, coefficients in self._priced)])
+        return np.bincount(columns, coefficients, self.width).astype(float)
+
+    @property
+    def offset(self) -> float:
+        """Constant of the objective."""
+        return math.fsum(np.concatenate([np.zeros(0), *self._constants]).tolist())
 
 
-__all__ = ["EXPRESSIONS", "Column", "Columns", "FlatRows", "add_terms"]
+def _block(answer: Answer) -> RowBlock:
+    return _block_of_whole(answer.places, answer.whole) if answer.each is None else _block_of_each(answer)
+
+
+def _block_of_whole(places: np.ndarray, relation: Any) -> RowBlock:
+    """Rows of one relation at many positions."""
+    if not isinstance(relation, Row):
+        holds = np.broadcast_to(_holds(relation), places.size)
+        return _impossible(places[~holds])
+    size, term = places.size, relation.body
+    columns, coefficients = _table(term.columns, size, np.int32), _table(term.coefficients, size, float)
+    upper = -np.broadcast_to(np.asarray(term.constant, dtype=float), size)
+    lower = upper if relation.equal else np.full(size, -np.inf)
+    lengths = np.full(size, len(term.columns), dtype=np.int32)
+    decides = (coefficients != 0.0).any(axis=1)
+    if decides.all():
+        return RowBlock(places, lengths, columns.ravel(), coefficients.ravel(), lower, upper)
+    # Where every coefficient is zero the row is a comparison of numbers: it says nothing, or it cannot hold.
+    fails = ~decides & ~((upper == 0.0) if relation.equal else (upper >= 0.0))
+    kept = decides | fails
+    lower, upper = np.where(fails, -np.inf, lower), np.where(fails, NEVER, upper)
+    return RowBlock(
+        places[kept], lengths[kept], columns[kept].ravel(), coefficients[kept].ravel(), lower[kept], upper[kept]
+    )
+
+
+def _block_of_each(answer: Answer) -> RowBlock:
+    """Rows of relations one by one."""
+    blocks = [(place, relation) for place, relation in zip(answer.places.tolist(), answer.each or (), strict=True)]
+    rows = [(place, found) for place, relation in blocks if (found := _one(relation)) is not None]
+    columns = [column for _, (columns, _, _, _) in rows for column in columns]
+    coefficients = [coefficient for _, (_, coefficients, _, _) in rows for coefficient in coefficients]
+    return RowBlock(
+        np.array([place for place, _ in rows], dtype=np.int64),
+        np.array([len(columns) for _, (columns, _, _, _) in rows], dtype=np.int32),
+        np.array(columns, dtype=np.int32),
+        np.array(coefficients, dtype=float),
+        np.array([lower for _, (_, _, lower, _) in rows], dtype=float),
+        np.array([upper for _, (_, _, _, upper) in rows], dtype=float),
+    )
+
+
+def _one(relation: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], float, float] | None:
+    """Columns, coefficients and bounds of one row; None where the relation says nothing."""
+    if not isinstance(relation, Row):
+        return None if _holds(relation) else ((), (), -np.inf, NEVER)
+    body = relation.body
+    upper = -body.constant
+    if not any(body.coefficients):
+        holds = upper == 0.0 if relation.equal else upper >= 0.0
+        return None if holds else ((), (), -np.inf, NEVER)
+    return body.columns, body.coefficients, upper if relation.equal else -np.inf, upper
+
+
+def _holds(relation: Any) -> Any:
+    """Truth of a relation without decisions."""
+    if relation is None:
+        return True
+    if isinstance(relation, Truth):
+        return relation.here
+    if not isinstance(relation, (bool, np.bool_)):
+        raise TypeError(f"a rule is not a plain equation or inequality: {relation!r}")
+    return bool(relation)
+
+
+def _impossible(places: np.ndarray) -> RowBlock:
+    """Rows without columns that cannot hold."""
+    size, none = places.size, np.zeros(0)
+    return RowBlock(
+        places, np.zeros(size, np.int32), none.astype(np.int32), none, np.full(size, -np.inf), np.full(size, NEVER)
+    )
+
+
+def _in_order(blocks: Sequence[RowBlock]) -> RowBlock:
+    """One block of several, in the order of places."""
+    places = np.concatenate([block.places for block in blocks])
+    lengths = np.concatenate([block.lengths for block in blocks])
+    order = np.argsort(places, kind="stable")
+    ends = np.cumsum(lengths)
+    moved = lengths[order]
+    entries = np.repeat(ends[order] - np.cumsum(moved), moved) + np.arange(moved.sum())
+    return RowBlock(
+        places[order],
+        moved,
+        np.concatenate([block.columns for block in blocks])[entries],
+        np.concatenate([block.coefficients for block in blocks])[entries],
+        np.concatenate([block.lower for block in blocks])[order],
+        np.concatenate([block.upper for block in blocks])[order],
+    )
+
+
+def _table(entries: tuple[Any, ...], size: int, kind: Any) -> np.ndarray:
+    """Entries side by side, shape (positions, entries)."""
+    table = np.empty((size, len(entries)), dtype=kind)
+    for place, entry in enumerate(entries):
+        table[:, place] = entry
+    return table
+
+
+__all__ = ["FlatRows", "RowBlock"]

@@ -10,10 +10,11 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.opt import SolverStatus, TerminationCondition
 
-from microgrid.dispatch.build import DispatchModel, Pair
+from microgrid.dispatch.build import DispatchModel
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.exclusive import add_binaries, overlaps
 from microgrid.dispatch.highs import Highs, Status
+from microgrid.dispatch.pyomo_model import PyomoModel, PyomoPair
 from microgrid.dispatch.solve import InfeasibleProgram, Solution, Stage
 from microgrid.errors import InvalidInput, Problem, SolverLimit
 
@@ -57,14 +58,14 @@ def solve_with(name: str, model: DispatchModel, program: Program, *, gap: float,
         solver.options["threads"] = 1
     began = time.perf_counter()
     while True:
-        columns, reported = _run(solver, model)
+        columns, reported = _run(solver, model.pyomo)
         point = _cleaned(program, np.concatenate([columns, _sides(program, columns)]))
         fresh = overlaps(program, point)
         if not fresh:
             break
         program = add_binaries(program, fresh)
-        for pair in model.pairs:
-            _add_binaries(model, pair, fresh.get(pair.name, np.array([], int)))
+        for pair in model.pyomo.pairs:
+            _add_binaries(model.pyomo, pair, fresh.get(pair.name, np.array([], int)))
     objective = float(program.cost @ point + program.offset)
     bound = min(objective, _certified(program) if reported is None else reported)
     stage = Stage(name, time.perf_counter() - began, objective, bound)
@@ -98,7 +99,7 @@ def _certified(program: Program) -> float:
     return relaxed.objective if relaxed.status is Status.OPTIMAL else float("-inf")
 
 
-def _run(solver: object, model: DispatchModel) -> tuple[np.ndarray, float | None]:
+def _run(solver: object, model: PyomoModel) -> tuple[np.ndarray, float | None]:
     """Values of the model's own columns, and the bound the solver states (None when it states no number)."""
     results = solver.solve(model.pyomo, load_solutions=False)  # type: ignore[attr-defined]
     condition = results.solver.termination_condition
@@ -114,13 +115,13 @@ def _run(solver: object, model: DispatchModel) -> tuple[np.ndarray, float | None
         loader()
     else:
         model.pyomo.solutions.load_from(results)
-    point = np.array([variable.value or 0.0 for columns in model.columns for variable in columns.variables])
+    point = np.array([variable.value or 0.0 for variable in model.variables])
     bound = results.problem.lower_bound
     stated = isinstance(bound, (int, float)) and math.isfinite(bound)
     return point, float(bound) if stated else None
 
 
-def _add_binaries(model: DispatchModel, pair: Pair, steps: np.ndarray) -> None:
+def _add_binaries(model: PyomoModel, pair: PyomoPair, steps: np.ndarray) -> None:
     block = model.pyomo.parts[pair.part]
     for step in steps.tolist():
         block.add_component(f"{pair.name}.first_side_{step}", pyo.Var(domain=pyo.Binary))

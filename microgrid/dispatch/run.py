@@ -14,7 +14,6 @@ from microgrid.dispatch.balance import CAMPUS
 from microgrid.dispatch.build import DispatchModel, build
 from microgrid.dispatch.compile import Program, compile_program
 from microgrid.dispatch.infeasible import explain
-from microgrid.dispatch.other_solver import solve_with
 from microgrid.dispatch.solve import InfeasibleProgram, Solution, Stage, solve
 from microgrid.formulation.connection import NetworkCut
 from microgrid.formulation.horizon import Horizon
@@ -119,6 +118,8 @@ def _solve(
     try:
         if settings.solver == "highs":
             return solve(program, gap=settings.gap, time_limit_s=settings.time_limit_s, progress=progress)
+        from microgrid.dispatch.other_solver import solve_with  # noqa: PLC0415 - HiGHS needs no Pyomo
+
         progress(settings.solver)
         return solve_with(settings.solver, model, program, gap=settings.gap, time_limit_s=settings.time_limit_s)
     except InfeasibleProgram as none:

@@ -14,7 +14,8 @@ def inject_available(block: Block, operating_cost_usd_per_mwh: float) -> None:
     """
     steps, hours = block.horizon.steps, block.horizon.hours
     rated = block.capacity("power_mw")
-    available = [rated * min(factor, 1.0) for factor in block.profile("capacity_factor")]  # no inverter gives more
+    offered = block.profile("capacity_factor")
+    available = block.numbers(rated * min(factor, 1.0) for factor in offered)  # no inverter gives more
     power = block.variable("power_mw", steps, "MW", "output", upper=available)
 
     if operating_cost_usd_per_mwh:
@@ -26,7 +27,7 @@ def inject_available(block: Block, operating_cost_usd_per_mwh: float) -> None:
 
     block.report("curtailed_mw", lambda t: available[t] - power[t], "MW", "output on offer but not taken")
     block.injects(lambda t: power[t])
-    block.headroom(Headroom(up=None, down=[1.0 * power[t] for t in steps]))
+    block.headroom(Headroom(up=None, down=power))
 
 
 __all__ = ["inject_available"]

@@ -10,17 +10,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.connection import Connection
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, Series
 
 Number = float | int | np.floating
+N = TypeVar("N", float, int)
 Bound = Number | Sequence[float] | np.ndarray | Linear | None
 Rule = Callable[[int], Linear | float]
 RowRule = Callable[[int], Relation | None]
@@ -182,6 +183,18 @@ class Block(ABC):
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Forbid both at once; a binary is added only at steps where a solved relaxation shows both."""
 
+    def numbers(self, values: Iterable[N]) -> list[N]:
+        """Numbers by position that rules read; a list of the rule's own is as right, but slower to build with."""
+        return list(values)
+
+    def terms(self, rule: Rule, index: Index | None = None) -> Sequence[Linear]:
+        """Linear terms by position of `index` (the steps when absent), for other rules to use."""
+        return [cast("Linear", rule(place)) for place in (self.horizon.steps if index is None else index)]
+
+    def total(self, index: Iterable[int], rule: Rule) -> Linear:
+        """Sum of `rule` over `index`."""
+        return total(rule(place) for place in index)
+
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Declare that three variables are one commitment, so that a solver may round them together."""
 
@@ -200,7 +213,7 @@ class Block(ABC):
         if self.name not in self.campus.connections and isinstance(self.part, Connected):
             self.campus.connections[self.name] = self.part.connections(self.name)
         before = self.campus.injections.get(key)
-        self.campus.injections[key] = terms if before is None else [a + b for a, b in zip(before, terms, strict=True)]
+        self.campus.injections[key] = terms if before is None else self._terms(lambda t: before[t] + terms[t])
 
     def publish(self, name: str, rule: Rule, unit: str, meaning: str) -> None:
         """Offer `rule(t)` to other parts under ``part.name``."""

@@ -172,6 +172,12 @@ def spread(bound: Bound, size: int) -> list[Linear | float]:
     return list(cast("Sequence[float]", bound))
 
 
+def limits(bound: Bound, size: int, absent: float) -> np.ndarray:
+    """One bound a position, shape (size,); `absent` where there is none."""
+    found = np.array(spread(bound, size), dtype=float)
+    return np.where(np.isnan(found), absent, found)
+
+
 def _slack(relation: object) -> Slack:
     if isinstance(relation, Slack):
         return relation
@@ -185,4 +191,4 @@ def _largest(numbers: np.ndarray) -> float:
     return float("inf") if np.isnan(numbers).any() else float(numbers.max())
 
 
-__all__ = ["Declaration", "Reading", "RowResidual", "ValueBlock", "equation", "spread"]
+__all__ = ["Declaration", "Reading", "RowResidual", "ValueBlock", "equation", "limits", "spread"]

@@ -88,16 +88,16 @@ class Horizon:
 
     def previous(self, t: int) -> int | None:
         """Step before `t`; the last step when the horizon wraps, None before the first when it does not."""
-        if t > 0:
-            return t - 1
-        return self.count - 1 if self.wraps else None
+        if self.wraps:
+            return (t - 1) % self.count
+        return t - 1 if t > 0 else None
 
     def recent(self, t: int, hours: float) -> list[int]:
         """Steps that begin less than `hours` before the end of step `t`, `t` included, oldest first."""
         reach = self.steps_in(hours)
         if self.wraps:
             return [(t - back) % self.count for back in range(min(reach, self.count) - 1, -1, -1)]
-        return list(range(max(0, t - reach + 1), t + 1))
+        return [t - back for back in range(reach - 1, -1, -1) if t >= back]
 
     def steps_in(self, hours: float) -> int:
         """Fewest whole steps that last at least `hours`."""

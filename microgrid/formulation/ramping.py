@@ -16,12 +16,13 @@ def speed_left(block: Block, ramp_mw_per_min: float, power: Sequence[Linear], *,
     Before the first step of a window with fixed ends nothing is known of the ramping, and the whole rate is left.
     """
     sign = 1.0 if rising else -1.0
-    left: list[Linear] = []
-    for t in block.horizon.steps:
+
+    def left(t: int) -> Linear:
         before, span_min = block.horizon.previous(t), MINUTES_PER_HOUR * block.horizon.hours[t]
         ramping = [] if before is None else [(-sign / span_min) * power[t], (sign / span_min) * power[before]]
-        left.append(total([*ramping, ramp_mw_per_min]))
-    return left
+        return total([*ramping, ramp_mw_per_min])
+
+    return block.terms(left)
 
 
 __all__ = ["speed_left"]

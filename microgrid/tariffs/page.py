@@ -118,7 +118,9 @@ class Page:
     def energy_mwh(self, power: Terms, weight: np.ndarray, steps: Iterable[int]) -> Linear:
         """Weighted energy over the steps, MWh: the sum of ``weight_t * hours_t * power_t``."""
         hours = self.axis.hours
-        return total(float(weight[t]) * hours * power[t] for t in steps if weight[t] != 0.0)
+        chosen = [int(t) for t in steps if weight[t] != 0.0]
+        weights = self.block.numbers(weight.tolist())
+        return self.block.total(chosen, lambda t: weights[t] * hours * power[t])
 
     def priced_by_cycle(self, power: Terms, price: np.ndarray) -> list[Linear]:
         """Dollars by cycle of power (MW) at a price by step ($/kWh)."""

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from microgrid.assets.poi import Poi
-from microgrid.dispatch.balance import formulate_balance
-from microgrid.dispatch.build import CAMPUS, build
+from microgrid.dispatch.balance import CAMPUS, formulate_balance
+from microgrid.dispatch.build import build
 from microgrid.dispatch.compile import compile_program
 from microgrid.dispatch.solve import solve
 from microgrid.formulation.algebra import Linear

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -148,10 +149,10 @@ class Demand(Declared):
         """Demand by cycle of any power by step, MW."""
         windows = self.windows(page.axis)
         uplift = self._uplift(page.axis)
-        averages = [
-            (uplift / float(divisor)) * total(power[t] for t in members)
-            for members, divisor in zip(windows.members, windows.divisor, strict=True)
-        ]
+        block, window = page.block, page.indexed("window", name, len(windows.members))
+        steps = [block.numbers(place) for place in zip_longest(*windows.members, fillvalue=-1)]
+        share = block.numbers(uplift / float(divisor) for divisor in windows.divisor)
+        averages = block.terms(lambda k: share[k] * total(power[t[k]] for t in steps if t[k] >= 0), window)
         if self.stat == "max":
             return _peak(page, name, averages, windows)
         if self.stat == "sum_daily_max":
@@ -234,11 +235,12 @@ class Demand(Declared):
 def _peak(page: Page, name: str, averages: Terms, windows: Windows) -> Terms:
     peak = page.variable("peak_mw", name, "MW", "highest demand of the cycle")
     carried = [page.block.carried(f"{name}.peak_mw.{label}", 0.0) for label in page.cycles.labels]
+    cycle: list[int] = page.block.numbers(windows.cycle.tolist())
 
     @page.block.constraint(page.indexed("window", name, len(averages)), of=name)
     def peak_covers(k: int) -> Relation:
         r"""D_c \ge v_k for every window k of the cycle"""
-        return peak[int(windows.cycle[k])] >= averages[k]
+        return peak[cycle[k]] >= averages[k]
 
     if any(carried):
 
@@ -255,11 +257,12 @@ def _daily_variables(page: Page, name: str, averages: Terms, windows: Windows) -
     keys, first, day_of = np.unique(windows.cycle * 100_000 + windows.day, return_index=True, return_inverse=True)
     places = page.indexed("day", name, keys.size)
     daily = page.block.variable("daily_peak_mw", places, "MW", "highest demand of the day", of=name)
+    day: list[int] = page.block.numbers(day_of.tolist())
 
     @page.block.constraint(page.indexed("window", name, len(averages)), of=name)
     def day_covers(k: int) -> Relation:
         r"""D_d \ge v_k for every window k of the day"""
-        return daily[int(day_of[k])] >= averages[k]
+        return daily[day[k]] >= averages[k]
 
     return daily, windows.cycle[first]
 
