@@ -20,7 +20,7 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     _commitment(summary["commitment"], console)
     _curtailment(summary["curtailment"], console)
     _flexibility(summary["flexibility"], console)
-    _mix(summary.get("mix", ()), console)
+    print_mix(summary.get("mix", ()), console)
     _bill(summary["bill"], summary.get("bill_notes", ()), console)
     _proof(summary["proof"], console)
     print_network(summary["network"], console)
@@ -158,7 +158,8 @@ def _flexibility(rows: Sequence[Row], console: Console) -> None:
     table("Flexibility sold", columns, lines, console)
 
 
-def _mix(rows: Sequence[Row], console: Console) -> None:
+def print_mix(rows: Sequence[Row], console: Console) -> None:
+    """MW of every use of a shared pool in the first and the last month, and what a MW and year earned."""
     columns = [
         ("pool", "left"), ("use", "left"), ("first MW", "right"), ("last MW", "right"), ("USD/MW-year", "right"),
         ("conversion USD", "right"),

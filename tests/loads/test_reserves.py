@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from microgrid.assets.ai_inference import AiInference
 from microgrid.assets.ai_training import AiTraining
@@ -176,6 +178,34 @@ def test_calls_do_not_eat_the_hash_that_a_hosting_contract_owes(campus: Bench) -
     )
     outcome = campus({"m": mine, "as": called(("m",), 0.2, price=50.0)}, [10.0])
     assert outcome["as.up.m.sold_mw"] == pytest.approx([5.0])  # a tenth of the hash is all that calls may take
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.lists(st.floats(5.0, 120.0), min_size=4, max_size=4), st.floats(1.0, 30.0), st.floats(0.0, 0.3))
+def test_more_calls_never_earn_more_and_two_halves_equal_the_whole(
+    campus: Bench, prices: list[float], reserve: float, share: float
+) -> None:
+    """Calls settle at nothing here, so they only cost; splitting a fleet, a battery and a hall changes nothing."""
+
+    def earned(parts: int, deployed: float) -> float:
+        names = [f"{kind}{place}" for kind in ("m", "b", "t") for place in range(parts)]
+        assets: dict[str, Any] = {}
+        for place in range(parts):
+            assets[f"m{place}"] = BitcoinMining(
+                bus="M", hashprice_usd_per_ph_day=48.0, cooling={"pue_base": 1.1}, ramp_down_mw_per_min=0.2 / parts,
+                tiers={"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0 / parts, "restart_cost_usd_per_mw": 4.0}},
+            )  # fmt: skip
+            assets[f"b{place}"] = Battery(
+                bus="B", power_mw=6.0 / parts, energy_mwh=12.0 / parts, wear_usd_per_mwh=3.0, max_cycles_per_day=1.0
+            )
+            job = {"power_mw": 8.0 / parts, "min_power_mw": 2.0 / parts, "work_mwh": 20.0 / parts}
+            assets[f"t{place}"] = AiTraining(bus="T", jobs={"j": {**job, "unfinished_usd_per_mwh": 500.0}})
+        program = called(tuple(names), deployed, price=reserve)
+        return float(campus({**assets, "as": program}, prices, export_limit_mw=5.0, gap=1e-7).earned)
+
+    whole = earned(1, share)
+    assert earned(2, share) == pytest.approx(whole, rel=1e-5, abs=1e-2)
+    assert earned(1, min(1.0, 2.0 * share + 0.02)) <= whole + 1e-2
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

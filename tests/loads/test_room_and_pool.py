@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from pydantic import ValidationError
+from rich.console import Console
 
 from microgrid.assets.ai_training import AiTraining
 from microgrid.assets.backup_engines import BackupEngines
@@ -17,6 +20,8 @@ from microgrid.assets.programs.ancillary_services import AncillaryServices
 from microgrid.assets.shared_capacity import SharedCapacity, mix_table
 from microgrid.assets.ups import Ups
 from microgrid.errors import InvalidInput
+from microgrid.report.terminal import print_mix
+from microgrid.study import summary
 
 Bench = Callable[..., Any]
 
@@ -227,6 +232,25 @@ def test_a_use_or_a_room_that_is_no_such_asset_is_named(campus: Bench) -> None:
         campus({**mix(1.0), "pool": pool}, [50.0])
     with pytest.raises(InvalidInput, match=r"ups\.protects: hall: publishes no it_power_mw: parts that do: none;"):
         campus({"load": FacilityLoad(bus="F", power_mw=12.0), "ups": supply(protects="hall")}, [50.0])
+
+
+def test_the_summary_and_the_terminal_tell_the_mix(campus: Bench, axis: Bench) -> None:
+    outcome = campus(mix(100.0, train={"build_mw_per_month": 4.0}), [50.0] * 24)
+    data = xr.Dataset({
+        **{name: ("month" if name.endswith("allotted_mw") else f"d{place}", values)
+           for place, (name, values) in enumerate(outcome.results.items())},
+        **{f"cost.{item}": ("window", [amount]) for item, amount in outcome.money.items()},
+    })  # fmt: skip
+    rows = summary.mix(data, axis(24))
+    assert [(row["pool"], row["use"], row["2025-07"]) for row in rows] == [
+        ("pool", "mine", 6.0),
+        ("pool", "train", 4.0),
+    ]
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_mix(rows, console)
+    said = console.export_text()
+    assert "Mix of shared capacity" in said
+    assert "1,753,200" in said  # 200 $/MWh over a year
 
 
 def test_a_pool_cannot_start_overfull() -> None:
