@@ -140,7 +140,10 @@ def _demand(tariff: Tariff, charge: DemandCharge, made: UrdbExport) -> None:
         made.record["demandreactivepowercharge"] = charge.price
         return
     if isinstance(node, MaxOf):
-        made.lost.append(f"billing demand {charge.of}: ratchets and floors of charge {charge.id}; the peak is billed")
+        if not _look_back(tariff, node, made):
+            made.lost.append(
+                f"billing demand {charge.of}: ratchets and floors of charge {charge.id}; the peak is billed"
+            )
         node = tariff.determinants[node.refs[0]] if node.refs else node
     if not isinstance(node, Demand) or node.stat != "max" or isinstance(charge.tiers, dict):
         made.lost.append(f"charge {charge.id} on {charge.of} is left out")
@@ -173,22 +176,47 @@ def _kw_end(tier: Tier) -> dict[str, float]:
     return {"max": ends[0]} if ends else {}
 
 
+def _look_back(tariff: Tariff, node: MaxOf, made: UrdbExport) -> bool:
+    """Write a ratchet on the peak of all hours, which is what URDB's look-back says; False where it says more."""
+    now, *past = sorted(node.of, key=lambda term: term.lookback is not None)
+    if len(past) != 1 or now.ref is None or now.ref != past[0].ref or now.lookback is not None or now.pct != 1.0:
+        return False
+    term, peak = past[0], tariff.determinants[now.ref]
+    if term.lookback is None or isinstance(term.pct, dict) or "lookbackpercent" in made.record:
+        return False
+    if not isinstance(peak, Demand) or peak.calendar is not None or (term.months is not None and term.lookback < 11):
+        return False
+    made.record["lookbackpercent"] = term.pct
+    if term.months is None:
+        made.record["lookbackrange"] = term.lookback
+    else:
+        made.record["lookbackmonths"] = [int(month in term.months) for month in range(1, 13)]
+    return True
+
+
 def _tou(tariff: Tariff, charge: AnyCharge, node: Demand, made: UrdbExport) -> None:
-    if "demandratestructure" in made.record:
-        made.lost.append(f"charge {charge.id}: URDB holds one TOU demand schedule, whose periods do not overlap")
-        return
-    if not isinstance(charge, DemandCharge) or charge.tiers is not None or charge.months is not None:
+    """Give the hours of the charge periods of their own, as long as no other charge has a peak in them."""
+    if not isinstance(charge, DemandCharge) or charge.tiers is not None:
         made.lost.append(f"charge {charge.id} on {node.calendar} is left out")
         return
     drawing = next(entry for entry in draw(tariff) if entry.name == node.calendar)
-    weekday, weekend, _ = hourly_rows(drawing.weekday, drawing.weekend)
     chosen = [drawing.periods.index(name) for name in node.periods or ()]
+    season = np.ones(12, dtype=bool) if charge.months is None else np.isin(np.arange(1, 13), charge.months)
+    weekday, weekend, _ = hourly_rows(drawing.weekday, drawing.weekend)
+    hours = {
+        kind: np.isin(rows, chosen) & season[:, None] for kind, rows in (("weekday", weekday), ("weekend", weekend))
+    }
+    structure = made.record.get("demandratestructure", [[{"rate": 0.0}]])
+    taken = {kind: np.array(made.record.get(f"demand{kind}schedule", np.zeros((12, 24), dtype=int))) for kind in hours}
+    if any((taken[kind][hours[kind]] > 0).any() for kind in hours):
+        made.lost.append(f"charge {charge.id}: URDB holds one TOU demand schedule, whose periods do not overlap")
+        return
     price = monthly_price(charge.price or 0.0)
     levels = sorted(set(price.tolist()))
-    number = np.array([levels.index(value) + 1 for value in price.tolist()])[:, None]
-    made.record["demandratestructure"] = [[{"rate": 0.0}], *([{"rate": value}] for value in levels)]
-    for kind, rows in (("weekday", weekday), ("weekend", weekend)):
-        made.record[f"demand{kind}schedule"] = np.where(np.isin(rows, chosen), number, 0).tolist()
+    number = np.array([len(structure) + levels.index(value) for value in price.tolist()])[:, None]
+    made.record["demandratestructure"] = [*structure, *([{"rate": value}] for value in levels)]
+    for kind, inside in hours.items():
+        made.record[f"demand{kind}schedule"] = np.where(inside, number, taken[kind]).tolist()
 
 
 __all__ = ["UrdbExport", "export_urdb"]

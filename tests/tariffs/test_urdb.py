@@ -13,6 +13,7 @@ import pytest
 from microgrid.errors import InvalidInput
 from microgrid.tariffs.bill import bill
 from microgrid.tariffs.library import find_tariff
+from microgrid.tariffs.read import parse_tariff
 from microgrid.tariffs.reading import MeterData
 from microgrid.tariffs.urdb import import_urdb, read_urdb
 from microgrid.tariffs.urdb_export import export_urdb
@@ -88,6 +89,29 @@ def test_what_urdb_cannot_say_is_named(change: dict[str, Any], word: str) -> Non
     assert any(word in warning for warning in made.warnings), made.warnings
 
 
+SEVERAL_PEAKS = """\
+id: several-peaks
+timezone: America/Los_Angeles
+calendars:
+  D:
+    rules:
+      - {months: [5, 6, 7, 8, 9, 10], days: weekday, hours: [[12, 18]], period: peak}
+      - {days: weekday, hours: [[8, 22]], period: part}
+    default: off
+determinants:
+  pk: {kind: demand}
+  pk_peak: {kind: demand, calendar: D, periods: [peak]}
+  pk_part: {kind: demand, calendar: D, periods: [part]}
+  bd: {kind: max_of, of: [{ref: pk}, {ref: pk, lookback: 11, pct: 0.9}]}
+charges:
+  - {id: energy, kind: energy, price: 0.05}
+  - {id: all_hours, kind: demand, of: bd, price: 12.0}
+  - {id: peak, kind: demand, of: pk_peak, price: 19.65}
+  - {id: part, kind: demand, of: pk_part, price: 5.4}
+"""
+"""All-hours demand with a ratchet beside two TOU peaks in hours of their own, as a large Californian customer has."""
+
+
 def test_tiers_keep_their_ends_and_units() -> None:
     tiers = [{"rate": 0.10, "max": 200, "unit": "kWh/kW"}, {"rate": 0.04, "unit": "kWh/kW"}]
     made = import_urdb({**RECORD, "energyratestructure": [tiers, tiers]})
@@ -115,14 +139,14 @@ def test_broken_records_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["smud-ci-tod4-2025", "fpl-gsld-1-2025", "south-central-ppd-lp1-2012", "tva-gsa3-mayfield-2023"]
+    "name", ["pge-like", "smud-ci-tod4-2025", "fpl-gsld-1-2025", "south-central-ppd-lp1-2012", "tva-gsa3-mayfield-2023"]
 )
 def test_what_urdb_can_hold_survives_the_round_trip(name: str) -> None:
-    tariff = find_tariff(name, allow_secondary=True)
+    tariff = find_tariff(name, allow_secondary=True) if name != "pge-like" else parse_tariff(SEVERAL_PEAKS)
     made = export_urdb(tariff)
     back = import_urdb(made.record)
     load = _load()
-    first, second = (bill(one, load, allow_other_year=True) for one in (tariff, back.tariff))
+    first, second = (bill(one, load, allow_other_year=True, history="first_year") for one in (tariff, back.tariff))
     assert second.total == pytest.approx(first.total, abs=0.05)
     assert any("time zone" in text for text in made.lost)
 
@@ -130,6 +154,8 @@ def test_what_urdb_can_hold_survives_the_round_trip(name: str) -> None:
 def test_export_names_what_is_lost() -> None:
     lost = " ".join(export_urdb(find_tariff("sce-tou-8-d-2024")).lost)
     assert "holidays" in lost
+    assert "demand schedule" not in lost
+    lost = " ".join(export_urdb(parse_tariff(SEVERAL_PEAKS.replace("periods: [part]", "periods: [part, peak]"))).lost)
     assert "one TOU demand schedule" in lost
     lost = " ".join(export_urdb(find_tariff("idaho-power-20-2026", allow_secondary=True)).lost)
     assert "program interruption" in lost
