@@ -87,7 +87,7 @@ def test_a_leading_import_costs_as_much_as_a_lagging_one() -> None:
     """With the sun's inverters supplying more reactive power than the load draws, the peak is theirs."""
     _, made = _run(KVA, load_pf=1.0, sun_pf=0.6)
     optimiser = made.by_charge_usd["tariff.kva.demand"]
-    assert optimiser == pytest.approx(made.bill.by_charge["kva"], rel=made.understated)
+    assert optimiser == pytest.approx(made.bill.by_charge["kva"], rel=made.understated + 1e-6)
     assert made.by_charge_usd["tariff.kvar.demand"] == pytest.approx(made.bill.by_charge["kvar"], abs=0.01)
     assert made.bill.by_charge["kvar"] > 10_000.0
 
