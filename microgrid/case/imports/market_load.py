@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from microgrid.case.explain import did_you_mean
 from microgrid.case.imports.clock import flagged_beginnings, usual_step
 from microgrid.case.imports.generic import LOAD
 from microgrid.case.imports.market_stamps import caiso_times, dates, pjm_times, whole
@@ -22,6 +21,7 @@ from microgrid.case.imports.regular import RawSeries
 from microgrid.case.imports.table import column_named, line_of, numbers, plain, read_rows
 from microgrid.case.imports.workbook import holds_workbook, read_workbook
 from microgrid.errors import InvalidInput, Problem
+from microgrid.schema.spelling import did_you_mean
 
 CHICAGO = "America/Chicago"
 ERCOT_STAMPS = {"hourending", "operday", "dstflag"}
