@@ -75,7 +75,7 @@ class Poi(Asset):
         """Tell programs how fast the exchange may fall or rise when they are called, beside what is scheduled."""
         ramp = self.ramp_mw_per_min
         if ramp is not None:
-            exchange = [net(t) for t in block.horizon.steps]
+            exchange = block.terms(net)
             fall, rise = (speed_left(block, ramp, exchange, rising=rising) for rising in (False, True))
             block.publish("fall_mw_per_min", lambda t: fall[t], "MW/min", "speed left to lower the net exchange")
             block.publish("rise_mw_per_min", lambda t: rise[t], "MW/min", "speed left to raise the net exchange")

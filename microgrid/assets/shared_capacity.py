@@ -224,7 +224,7 @@ def _bound_power(block: Block, name: str, amount: Sequence[Linear]) -> None:
 
     offered = block.campus.headrooms.get(name)
     if offered is not None and offered.down is not None:
-        free = [amount[month_of[t]] - power[t] for t in block.horizon.steps]
+        free = block.terms(lambda t: amount[month_of[t]] - power[t])
         block.campus.headrooms[name] = replace(offered, down=room_below(block, offered.down, free, of=name))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from microgrid.formulation.algebra import Linear, Relation, total
-from microgrid.formulation.block import Block, Campus
+from microgrid.formulation.block import Block
 from microgrid.formulation.connection import NetworkCut
 from microgrid.schema.quantity import Declared
 
@@ -21,7 +21,7 @@ def formulate_balance(
     block.campus.close()
     steps = block.horizon.steps
     loss = _losses(block, cuts) if cuts else None
-    by_group = group_injections(block.campus, parts, groups)
+    by_group = group_injections(block, parts, groups)
     for group, injections in by_group.items():
         first = group == next(iter(by_group))
 
@@ -42,20 +42,23 @@ def _losses(block: Block, cuts: Sequence[NetworkCut]) -> Sequence[Linear]:
 
 
 def group_injections(
-    campus: Campus, parts: Mapping[str, Declared], groups: Mapping[str, str]
+    block: Block, parts: Mapping[str, Declared], groups: Mapping[str, str]
 ) -> dict[str, list[Sequence[Linear]]]:
     """Injections by balance group; a part spread over groups enters each with its shares."""
     found: dict[str, list[Sequence[Linear]]] = {}
-    for (name, bus), terms in campus.injections.items():
+    for (name, bus), terms in block.campus.injections.items():
         shares = {bus: 1.0} if bus else bus_shares(parts[name])
         by_group: dict[str, float] = {}
         for place, share in shares.items():
             group = groups.get(place, "")
             by_group[group] = by_group.get(group, 0.0) + share
         for group, share in by_group.items():
-            scaled = terms if abs(share - 1.0) < 1e-12 else [share * term for term in terms]
-            found.setdefault(group, []).append(scaled)
+            found.setdefault(group, []).append(_share_of(block, terms, share))
     return found
+
+
+def _share_of(block: Block, terms: Sequence[Linear], share: float) -> Sequence[Linear]:
+    return terms if abs(share - 1.0) < 1e-12 else block.terms(lambda t: share * terms[t])
 
 
 def bus_shares(part: object) -> dict[str, float]:

@@ -6,33 +6,33 @@ transformers take or give, and what a voltage regulator orders, is known only to
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import acos, tan
 
 from microgrid.formulation.algebra import Linear, total
-from microgrid.formulation.block import Campus
+from microgrid.formulation.block import Block, Campus
 from microgrid.formulation.connection import Behaviour, Connection
-from microgrid.formulation.horizon import Index
 
 LOAD: tuple[Behaviour, ...] = ("load", "storage")
 GENERATION: tuple[Behaviour, ...] = ("generator", "inverter")
 
 
-def injected_mw(campus: Campus, steps: Index, behaviours: Collection[Behaviour]) -> list[Linear]:
+def injected_mw(block: Block, behaviours: Collection[Behaviour]) -> Sequence[Linear]:
     """Injection of all parts of these behaviours by step, MW, shape (steps,)."""
     chosen = [
         terms
-        for (name, _), terms in campus.injections.items()
-        if any(link.behaviour in behaviours for link in campus.connections.get(name, ()))
+        for (name, _), terms in block.campus.injections.items()
+        if any(link.behaviour in behaviours for link in block.campus.connections.get(name, ()))
     ]
-    return [total(terms[t] for terms in chosen) for t in steps]
+    return block.terms(lambda t: total(terms[t] for terms in chosen))
 
 
-def drawn_mvar(campus: Campus, steps: Index) -> list[Linear]:
+def drawn_mvar(block: Block) -> Sequence[Linear]:
     r"""Reactive power that the parts draw by step, Mvar, lagging positive: ``-\sum_i \tan\varphi_i p_{i,t}``."""
+    campus = block.campus
     ratios = [(_mvar_per_mw(campus, name, bus), terms) for (name, bus), terms in campus.injections.items()]
     drawing = [(-ratio, terms) for ratio, terms in ratios if ratio]
-    return [total(ratio * terms[t] for ratio, terms in drawing) for t in steps]
+    return block.terms(lambda t: total(ratio * terms[t] for ratio, terms in drawing))
 
 
 def may_lead(campus: Campus) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.algebra import Relation
 from microgrid.formulation.behind_meter import GENERATION, LOAD, drawn_mvar, injected_mw, may_lead, meters
 from microgrid.formulation.block import Block
 from microgrid.tariffs.model import Tariff
@@ -67,7 +67,7 @@ def leads(block: Block, poi: str) -> bool:
 def _reactive(block: Block) -> Terms:
     """Reactive power that all parts draw, as one variable a step, so that facets stay short rows."""
     steps = block.horizon.steps
-    drawn = drawn_mvar(block.campus, steps)
+    drawn = drawn_mvar(block)
     lower = None if may_lead(block.campus) else 0.0
     reactive = block.variable("reactive_mvar", steps, "Mvar", "reactive power drawn at the meter", lower=lower)
 
@@ -82,8 +82,9 @@ def _reactive(block: Block) -> Terms:
 def _apart(block: Block) -> dict[str, Terms]:
     """Load (with storage) and generation, apart; the load meter does not run backwards."""
     steps = block.horizon.steps
-    load: list[Linear] = [-1.0 * term for term in injected_mw(block.campus, steps, LOAD)]
-    generation = injected_mw(block.campus, steps, GENERATION)
+    injected = injected_mw(block, LOAD)
+    load = block.terms(lambda t: -1.0 * injected[t])
+    generation = injected_mw(block, GENERATION)
 
     @block.constraint(steps)
     def load_meter(t: int) -> Relation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -77,7 +78,7 @@ class CoincidentPeak(Program):
         import_ = block.signal(f"{self.poi}.import_mw")
         per_peak = 1000.0 * self.rate_usd_per_kw_year / rule.peaks_per_year
         groups = peak_groups(rule, block.horizon)
-        weights = self._expected_peaks(block, groups)
+        weights = block.numbers(self._expected_peaks(block, groups))
 
         @block.cost(steps)
         def expected_charge(t: int) -> Linear | float:
@@ -144,11 +145,14 @@ class CoincidentPeak(Program):
             if candidate
         ]
 
+        group = block.numbers(place for place, _ in pairs)
+        share = block.numbers(1.0 / len(interval) for _, interval in pairs)
+        steps = [block.numbers(column) for column in zip_longest(*(interval for _, interval in pairs), fillvalue=-1)]
+
         @block.constraint(range(len(pairs)))
         def worst_case(row: int) -> Relation:
             r"""z_g \ge \frac{1}{|i|} \sum_{t \in i} p^{imp}_t for every candidate interval i"""
-            place, interval = pairs[row]
-            return worst[place] >= (1.0 / len(interval)) * total(import_[t] for t in interval)
+            return worst[group[row]] >= share[row] * total(import_[t[row]] for t in steps if t[row] >= 0)
 
         @block.cost(index)
         def worst_charge(place: int) -> Linear:

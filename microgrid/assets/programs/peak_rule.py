@@ -61,13 +61,13 @@ def peak_groups(rule: PeakRule, horizon: Horizon) -> list[PeakGroup]:
     local = horizon.local
     naive = pd.DatetimeIndex(local.tz_localize(None))
     labels = naive.strftime("%Y-%m" if rule.per == "month" else "%Y")
-    season = np.isin(naive.month, rule.months)
+    season, hour_of = np.isin(naive.month, rule.months), naive.hour
     counts = season & (naive.dayofweek < SATURDAY) if rule.days == "weekday" else season
     found = []
     for label in dict.fromkeys(labels[counts]):
         steps = np.flatnonzero((labels == label) & counts)
         intervals = _intervals(steps, horizon, rule.interval_min)
-        hours = [int(naive.hour[steps_of[0]]) for steps_of in intervals]
+        hours = [int(hour_of[steps_of[0]]) for steps_of in intervals]
         candidates = tuple(not rule.candidate_hours or hour in rule.candidate_hours for hour in hours)
         whole = sum(pd.Period(f"{label[:4]}-{month:02d}", "M").days_in_month for month in _months(rule, label)) * 24.0
         covered = int(((labels == label) & season).sum())

@@ -53,15 +53,15 @@ def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_rig
     A right that is not given is read from the meter's signals ``import_right_mw`` and ``export_right_mw``; without
     them nothing may be exported, and no more imported.
     """
-    key, steps = site(poi), block.horizon.steps
+    key = site(poi)
     import_, export = block.signal(f"{poi}.import_mw"), block.signal(f"{poi}.export_mw")
-    into = _right(block, poi, "export_right_mw", export_right_mw) or [0.0] * block.horizon.count
+    into = _right(block, poi, "export_right_mw", export_right_mw) or block.numbers([0.0] * block.horizon.count)
     from_grid = _right(block, poi, "import_right_mw", import_right_mw)
     room = block.campus.headrooms.get(key)
-    up = room.up if room is not None else [import_[t] - export[t] + into[t] for t in steps]
+    up = room.up if room is not None else block.terms(lambda t: import_[t] - export[t] + into[t])
     down = None if room is None else room.down
     if down is None and from_grid is not None:
-        down = [from_grid[t] - import_[t] + export[t] for t in steps]
+        down = block.terms(lambda t: from_grid[t] - import_[t] + export[t])
     claims = ((), ()) if room is None else (room.claims_up, room.claims_down)
     block.campus.headrooms[key] = Headroom(up, down, claims_up=claims[0], claims_down=claims[1])
     return block.campus.headrooms[key]
@@ -92,20 +92,23 @@ def take(block: Block, name: str, sales: Iterable[Sale]) -> Headroom:
     """Deduct sales from the headroom called `name` and return what is left."""
     left = block.campus.headrooms[name]
     for sale in sales:
-        left = _less(left, sale)
+        left = _less(block, left, sale)
     block.campus.headrooms[name] = left
     return left
 
 
-def _less(room: Headroom, sale: Sale) -> Headroom:
+def _less(block: Block, room: Headroom, sale: Sale) -> Headroom:
     side, energy = (room.up, room.energy_up_mwh) if sale.up else (room.down, room.energy_down_mwh)
-    side = None if side is None else [term - sold for term, sold in zip(side, sale.mw, strict=True)]
-    if energy is not None:
-        energy = [term - sale.duration_h * sold for term, sold in zip(energy, sale.mw, strict=True)]
+    side = None if side is None else _after(block, side, 1.0, sale.mw)
+    energy = None if energy is None else _after(block, energy, sale.duration_h, sale.mw)
     claim = Claim(sale.mw, sale.response_min, sale.deployed_share)
     if sale.up:
         return replace(room, up=side, energy_up_mwh=energy, claims_up=(*room.claims_up, claim))
     return replace(room, down=side, energy_down_mwh=energy, claims_down=(*room.claims_down, claim))
+
+
+def _after(block: Block, free: Sequence[Linear], share: float, sold: Sequence[Linear]) -> Sequence[Linear]:
+    return block.terms(lambda t: free[t] - share * sold[t])
 
 
 def hold_speed(block: Block, of: str, room: Headroom, sales: Sequence[Sale], *, up: bool) -> None:
@@ -121,9 +124,9 @@ def hold_speed(block: Block, of: str, room: Headroom, sales: Sequence[Sale], *, 
     for limit in sorted({claim.response_min for claim in claims if first <= claim.response_min < float("inf")}):
         together = [claim.mw for claim in claims if claim.response_min <= limit]
         if len(together) > 1 and ramp < float("inf"):  # a single sale is bounded by its own ramp already
-            _respond(block, f"{of}.{limit:g}min", [ramp * limit] * block.horizon.count, together)
+            _respond(block, f"{of}.{limit:g}min", block.numbers([ramp * limit] * block.horizon.count), together)
         for place, speed in enumerate(speeds):
-            _respond(block, f"{of}.{limit:g}min.speed{place}", [limit * term for term in speed], together)
+            _respond(block, f"{of}.{limit:g}min.speed{place}", speed, together, limit)
 
 
 def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool) -> None:
@@ -136,7 +139,7 @@ def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool)
     if (ramp := signals.get(f"{poi}.{way}_mw_per_min")) is not None:
         for limit in sorted({claim.response_min for claim in claims if claim.response_min < float("inf")}):
             together = [claim.mw for claim in claims if claim.response_min <= limit]
-            _respond(block, f"meter.{side}.{limit:g}min", [limit * term for term in ramp.terms], together)
+            _respond(block, f"meter.{side}.{limit:g}min", ramp.terms, together, limit)
     prefix = f"{poi}.{way}_mw."
     for name in sorted(name for name in signals if name.startswith(prefix)):
         lag, window = name.removeprefix(prefix).split(".", 1)
@@ -145,11 +148,11 @@ def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool)
             _respond(block, f"meter.{side}.window{window}min.{lag}", signals[name].terms, together)
 
 
-def _respond(block: Block, of: str, reach_mw: Terms, together: Sequence[Sequence[Linear]]) -> None:
+def _respond(block: Block, of: str, reach_mw: Terms, together: Sequence[Sequence[Linear]], scale: float = 1.0) -> None:
     @block.constraint(block.horizon.steps, of=of)
     def response(t: int) -> Relation:
         r"""\sum_{s: \theta_s \le \theta} r_{s,t} \le R \theta, or the change allowed in a window of \theta"""
-        return sum_of(mw[t] for mw in together) <= reach_mw[t]
+        return sum_of(mw[t] for mw in together) <= scale * reach_mw[t]
 
 
 def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom]) -> None:

@@ -26,7 +26,7 @@ def apparent_mva(page: Page) -> Terms:
     power = page.power["import"]
     if REACTIVE not in page.power:
         factor = _power_factor(page)
-        terms = [power[t] / factor for t in page.block.horizon.steps]
+        terms = page.block.terms(lambda t: power[t] / factor)
     else:
         terms = list(_tangents(page))
     page.power = {**page.power, "apparent": terms}
