@@ -24,17 +24,19 @@ def check(tariff: str, picture: Path | None) -> None:
 
     TARIFF is the name of a shipped tariff or the path of a .yaml file; every problem of a file is reported at once.
     """
-    from microgrid.tariffs import explain
+    from microgrid.tariffs.cautions import warnings
+    from microgrid.tariffs.drawing import draw
+    from microgrid.tariffs.explain import explain
     from microgrid.tariffs.library import find_tariff
 
     found = find_tariff(tariff, allow_secondary=True)
-    drawings = explain.draw(found)
-    click.echo("\n\n".join([explain.explain(found), *(drawing.text() for drawing in drawings)]))
-    warnings = explain.warnings(found)
+    drawings = draw(found)
+    click.echo("\n\n".join([explain(found), *(drawing.text() for drawing in drawings)]))
+    told = warnings(found)
     click.echo("")
-    for text in warnings:
+    for text in told:
         click.echo(f"warning: {text}")
-    if not warnings:
+    if not told:
         click.echo("no warnings")
     if picture is None:
         return

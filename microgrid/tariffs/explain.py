@@ -1,13 +1,11 @@
-"""A tariff told in words, with its TOU calendars drawn in text and warnings of what is easy to miss."""
+"""A tariff told in words, charge by charge, with its numbers and the values of its contract."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from microgrid.tariffs.calendar import GAP, Calendar, Days, Holidays, TouRule, period_table, rule_days, rule_minutes
 from microgrid.tariffs.charges import (
     AnnualMinimum,
     AnyCharge,
@@ -32,71 +30,61 @@ from microgrid.tariffs.determinants import (
     SumOf,
 )
 from microgrid.tariffs.determinants.past import Term
+from microgrid.tariffs.drawing import MONTHS
+from microgrid.tariffs.export import Export
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.prices import BY_MONTH, Price, Tier
+from microgrid.tariffs.programs import Program
+from microgrid.tariffs.supply import SupplyBlock
 
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SLOT_MIN = 30
-_SYMBOLS = ".#o+x*=%@abcdefghijk"
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """One TOU calendar by month and half hour.
-
-    `weekday` and `weekend` hold positions in `periods`, shape (12, 48), -1 for a gap. A month whose season changes
-    inside it shows its 20th.
-    """
-
-    name: str
-    periods: tuple[str, ...]
-    weekday: np.ndarray
-    weekend: np.ndarray
-
-    def text(self) -> str:
-        """Rows of months, columns of half hours, one symbol a period."""
-        ruler = " " * 12 + "".join(f"{hour:<6d}" for hour in range(0, 24, 3))
-        lines = [f"calendar {self.name} (weekday above weekend)", ruler]
-        for month, label in enumerate(MONTHS):
-            for kind, rows in (("weekday", self.weekday), ("weekend", self.weekend)):
-                head = label if kind == "weekday" else ""
-                row = "".join(
-                    "?" if place == GAP else _SYMBOLS[place % len(_SYMBOLS)] for place in rows[month].tolist()
-                )
-                lines.append(f"{head:<4}{kind:<8}{row}")
-        legend = ", ".join(f"{_SYMBOLS[place % len(_SYMBOLS)]} {name}" for place, name in enumerate(self.periods))
-        return "\n".join([*lines, f"periods: {legend}"])
+SHARED = {
+    "pro_rata": "tiers are shared among periods by energy",
+    "chronological": "tiers fill as energy flows",
+    "per_period": "each period fills its own tiers",
+}
+EXPORT = {
+    "none": "export earns nothing",
+    "net_metering_kwh": "import and export net by cycle and period, and surplus kWh wait in a bank",
+    "net_metering_dollar": "import and export net by cycle and period, and surplus is credited to a bank of money",
+    "net_billing": "export is paid in the same bill",
+    "net_billing_dollar_carry": "export is paid to a bank of money that offsets later charges",
+    "feed_in": "export is paid in the same bill",
+    "buy_all_sell_all": "all load is bought and all generation sold",
+}
+OBSERVED = {
+    "none": "on their dates",
+    "sunday_to_monday": "those on a Sunday move to Monday",
+    "nearest_weekday": "those on a weekend move to the nearest weekday",
+}
 
 
 def explain(tariff: Tariff) -> str:
     """Describe the tariff in plain sentences, charge by charge."""
-    sentences = [_title(tariff), *_source(tariff), _cycles(tariff)]
-    sentences += [f"- {name}: {_determinant(node)}" for name, node in tariff.nodes().items()]
+    sentences = [_title(tariff), *_source(tariff), _cycles(tariff), *_holidays(tariff)]
     if tariff.determinants:
-        sentences.insert(len(sentences) - len(tariff.determinants), "Quantities measured each cycle:")
+        sentences.append("Quantities measured each cycle:")
+    sentences += [f"- {name}: {_determinant(node, tariff)}" for name, node in tariff.nodes().items()]
     sentences.append("Charges, in order:")
     sentences += [f"- {charge.label or charge.id}: {_charge(charge, tariff)}" for charge in tariff.charges]
-    sentences += [f"- supply {block.id}: {_supply(block.settle, str(block.mw))}" for block in tariff.supply]
-    sentences += [
-        f"- program {program.id}: {program.kind} at {program.price:g} {program.unit}" for program in tariff.programs
-    ]
-    if tariff.export is not None:
-        sentences.append(f"Export: {tariff.export.scheme.replace('_', ' ')}.")
+    sentences += [f"- supply {block.id}: {_supply(block, tariff)}" for block in tariff.supply]
+    sentences += [f"- program {program.id}: {_program(program, tariff)}" for program in tariff.programs]
+    sentences += _export(tariff.export, _money(tariff)) if tariff.export is not None else []
+    sentences += _over_years(tariff)
     return "\n".join(sentence for sentence in sentences if sentence)
 
 
-def draw(tariff: Tariff) -> list[Drawing]:
-    """Every TOU calendar by month and half hour."""
-    return [_drawing(name, calendar) for name, calendar in tariff.calendars.items()]
+def _money(tariff: Tariff) -> str:
+    return "$" if tariff.currency in {"USD", "CAD"} else tariff.currency
 
 
-def warnings(tariff: Tariff) -> list[str]:
-    """What is legal and probably not meant: gaps, overlaps, unused parts, doubtful prices, eligibility."""
-    rules = (_gaps, _overlaps, _unused, _prices, _clock)
-    return [text for rule in rules for text in rule(tariff)]
+def _kw(value: float | str, tariff: Tariff) -> str:
+    """A number, or a contract value with its number."""
+    if not isinstance(value, str):
+        return f"{value:,.10g}"
+    return f"{value} ({tariff.contract[value]:,.10g})" if value in tariff.contract else value
 
 
-# -- words -----------------------------------------------------------------------------------------------------
+# -- head ------------------------------------------------------------------------------------------------------
 
 
 def _title(tariff: Tariff) -> str:
@@ -108,43 +96,57 @@ def _source(tariff: Tariff) -> Iterator[str]:
     if source is None:
         yield "Source: none stated."
         return
-    dates = " ".join(
-        text
-        for text in (
-            f"from {source.effective}" if source.effective else "",
-            f"until {source.expires}" if source.expires else "",
-        )
-        if text
-    )
+    begins = f"from {source.effective}" if source.effective else ""
+    ends = f"until {source.expires}" if source.expires else ""
+    dates = " ".join(text for text in (begins, ends) if text)
     yield f"Source ({source.quality}): {source.doc}. In force {dates or 'since a date not stated'}."
 
 
 def _cycles(tariff: Tariff) -> str:
-    cycle = "calendar months" if tariff.billing.cycle == "calendar_month" else "periods between read dates"
+    billing = tariff.billing
+    cycle = "calendar months" if billing.cycle == "calendar_month" else "periods between read dates"
+    if billing.reads:
+        cycle += f" ({len(billing.reads) - 1} from {billing.reads[0]} to {billing.reads[-1]})"
     clock = "local time as stamped" if tariff.timezone == "naive" else f"the {tariff.clock} clock of {tariff.timezone}"
-    return f"Billed in {tariff.currency} by {cycle} on {clock}."
+    normal = f", monthly prices by {billing.norm_days:g} days" if billing.norm_days else ""
+    rounded = f", rounded {billing.rounding.replace('_', ' ')}" if billing.rounding != "none" else ""
+    return f"Billed in {tariff.currency} by {cycle} on {clock}{normal}{rounded}."
 
 
-def _determinant(node: Determinant) -> str:  # noqa: PLR0911 - one sentence a kind
+def _holidays(tariff: Tariff) -> Iterator[str]:
+    holidays = tariff.holidays
+    if holidays.calendar is None and not holidays.dates:
+        return
+    which = ", ".join(holidays.include) if holidays.include else "all"
+    named = [f"{which} of {holidays.calendar}, {OBSERVED[holidays.observed]}"] if holidays.calendar else []
+    named += [f"{len(holidays.dates)} further dates"] if holidays.dates else []
+    kind = "count as weekend" if holidays.treat_as == "weekend" else "are days of their own kind"
+    yield f"Holidays {kind}: {'; '.join(named)}."
+
+
+# -- determinants ----------------------------------------------------------------------------------------------
+
+
+def _determinant(node: Determinant, tariff: Tariff) -> str:  # noqa: PLR0911 - one sentence a kind
     if isinstance(node, Energy):
         return f"energy ({node.channel}){_during(node.periods)}, kWh"
     if isinstance(node, Demand):
         return _demand(node)
     if isinstance(node, MaxOf):
-        return f"the greatest of {'; '.join(_term(term) for term in node.of)}"
+        return f"the greatest of {'; '.join(_term(term, tariff) for term in node.of)}"
     if isinstance(node, MinOf):
-        return f"the least of {'; '.join(_term(term) for term in node.of)}"
+        return f"the least of {'; '.join(_term(term, tariff) for term in node.of)}"
     if isinstance(node, SumOf):
         return " + ".join(f"{weight:g} x {ref}" for ref, weight in node.of.items())
     if isinstance(node, Excess):
-        return f"{node.ref} above {node.pct:.0%} of {node.over}"
+        return f"{node.ref} above {'' if node.pct == 1.0 else f'{node.pct:.0%} of '}{_kw(node.over, tariff)}"
     if isinstance(node, Constant):
-        return f"{node.of}, every cycle"
+        return f"{_kw(node.of, tariff)}, every cycle"
     if isinstance(node, PowerFactorDemand):
         return f"demand raised where the power factor is below {node.ref_pf:g}"
     if isinstance(node, ReactiveDemand):
-        return "highest reactive demand, kvar"
-    return _coincident(node)
+        return f"highest reactive demand, {'lagging' if node.counts == 'lagging' else 'lagging or leading'}, kvar"
+    return _coincident(node, tariff)
 
 
 def _demand(node: Demand) -> str:
@@ -153,24 +155,22 @@ def _demand(node: Demand) -> str:
         "avg_top_n": f"mean of the {node.n} highest demands{' on different days' if node.distinct_days else ''}",
         "sum_daily_max": "sum of the daily highest demands",
     }[node.stat]
-    window = (
-        f", averaged over {node.window_min:g} min{' (rolling)' if node.window == 'rolling' else ''}"
-        if node.window_min
-        else ""
-    )
-    return f"{stat}{_during(node.periods)}{window}, {'kVA' if node.quantity == 'kva' else 'kW'}"
+    rolling = " (rolling)" if node.window == "rolling" else ""
+    window = f", averaged over {node.window_min:g} min{rolling}" if node.window_min else ""
+    channel = {"import": "", "export": " of the export", "gross_load": " of the whole load"}[node.channel]
+    return f"{stat}{channel}{_during(node.periods)}{window}, {'kVA' if node.quantity == 'kva' else 'kW'}"
 
 
-def _coincident(node: Coincident) -> str:
+def _coincident(node: Coincident, tariff: Tariff) -> str:
     group = "each month" if node.per == "month" else "the season"
     months = f" ({_months(node.months)})" if node.months else ""
     weighed = f"{node.n} peak{'s' if (node.n or 0) > 1 else ''} of {group}{months}, hours weighed by `{node.series}`"
     if node.mode == "candidates":
         weighed += " (where no file is given, every candidate hour is as likely)"
     what = f"{len(node.intervals or ())} known hours" if node.mode == "known" else weighed
-    prior = f", this year on {node.prior_kw}" if node.prior_kw is not None else ""
+    prior = f", this year on {_kw(node.prior_kw, tariff)}" if node.prior_kw is not None else ""
     later = f"; billed next year{prior}" if node.billed == "next_year" else ""
-    scale = "" if node.scale == 1.0 else f", times {node.scale}"
+    scale = "" if node.scale == 1.0 else f", times {_kw(node.scale, tariff)}"
     return f"import at the system's peaks, {node.stat} over {what}{scale}{later}, kW"
 
 
@@ -178,71 +178,102 @@ def _during(periods: tuple[str, ...] | None) -> str:
     return f" in {' and '.join(periods)}" if periods else ""
 
 
-def _term(term: Term) -> str:
+def _term(term: Term, tariff: Tariff) -> str:
     months = f" of {_months(term.months)}" if term.months else ""
     if term.const is not None:
-        return f"{term.const:g}"
-    share = "seasonal shares" if isinstance(term.pct, dict) else f"{term.pct:.0%}"
+        return f"{term.const:,g}"
+    if isinstance(term.pct, dict):
+        share = _seasons(term.pct)
+    else:
+        share = "" if term.pct == 1.0 else f"{term.pct:.3g} x " if term.pct > 1.0 else f"{term.pct:.0%} of "
     if term.contract is not None:
-        return f"{share} of contract {term.contract}"
+        return f"{share}{_kw(term.contract, tariff)}"
     if term.lookback is None:
-        return f"{'' if term.pct == 1.0 else f'{share} of '}{term.ref}{months}"
-    return f"{share} of {term.ref}{months} in the last {term.lookback} cycles"
+        return f"{share}{term.ref}{months}"
+    return f"{share}{term.ref}{months} in the last {term.lookback} cycles{' and now' if term.include_current else ''}"
+
+
+def _seasons(shares: dict[int, float]) -> str:
+    """Shares that differ by month: ``60 % (Jan, Feb) or 95 % (Jun) of ``."""
+    levels = sorted(set(shares.values()))
+    months = {level: tuple(month for month, share in shares.items() if share == level) for level in levels}
+    return f"{' or '.join(f'{level:.0%} ({_months(months[level])})' for level in levels)} of "
+
+
+# -- charges ---------------------------------------------------------------------------------------------------
 
 
 def _charge(charge: AnyCharge, tariff: Tariff) -> str:  # noqa: PLR0911 - one sentence a kind
-    money = "$" if tariff.currency in {"USD", "CAD"} else tariff.currency
+    money = _money(tariff)
     season = f" ({_months(charge.months)})" if charge.months else ""
     if isinstance(charge, Fixed):
         return f"{money}{charge.amount:,.2f} a {charge.per}{season}"
     if isinstance(charge, EnergyCharge):
-        return _energy(charge, money) + season
+        return _energy(charge, tariff) + season
     if isinstance(charge, DemandCharge):
-        tiers = charge.tiers
-        price = (
-            _tiers(tiers, money)
-            if isinstance(tiers, tuple)
-            else "tiers by month"
-            if tiers
-            else _price(charge.price, money)
-        )
-        return f"{price} a unit of {charge.of}{season}"
+        return _per_unit(charge, money) + season
     if isinstance(charge, Percent):
-        return f"{charge.pct:.3%} of {', '.join(charge.of)}{season}"
+        return f"{100.0 * charge.pct:.6g}% of {', '.join(charge.of)}{season}"
     if isinstance(charge, MinimumBill):
-        floor = f"{money}{charge.amount:,.2f}" if charge.amount is not None else "a demand floor"
-        return f"tops {', '.join(charge.of) or 'all charges'} up to {floor} a cycle{season}"
+        per = [f"{money}{price:g} a unit of {ref}" for ref, price in (charge.per or {}).items()]
+        fixed = (charge.amount or 0.0) + charge.plus
+        floor = " plus ".join([*per, *([f"{money}{fixed:,.2f}"] if fixed or not per else [])])
+        return f"tops {', '.join(charge.of) or 'all charges before it'} up to {floor} a cycle{season}"
     if isinstance(charge, AnnualMinimum):
         return f"tops {', '.join(charge.of)} up to {money}{charge.amount:,.2f} a year"
     return _net(charge, money)
+
+
+def _per_unit(charge: DemandCharge, money: str) -> str:
+    normal = f" for {charge.norm_days:g} days" if charge.norm_days else ""
+    each = f" a unit of {charge.of}{normal}"
+    if isinstance(charge.tiers, tuple):
+        slab = ", all units at the tier reached" if charge.tier_mode == "slab" else ""
+        return _tiers(charge.tiers, money, each, "") + slab
+    return f"tiers by month{each}" if charge.tiers else f"{_price(charge.price, money)}{each}"
 
 
 def _net(charge: NetMeteredEnergy, money: str) -> str:
     return f"{_price(charge.price, money)} a kWh of import less export, by cycle and period"
 
 
-def _energy(charge: EnergyCharge, money: str) -> str:
-    parts = []
+def _energy(charge: EnergyCharge, tariff: Tariff) -> str:
+    money, parts = _money(tariff), []
     if charge.tiers is not None:
-        parts.append(_tiers(charge.tiers, money))
+        parts.append(_tiers(charge.tiers, money, " a kWh", charge.kw or ""))
     if charge.price is not None:
-        parts.append(_price(charge.price, money))
+        parts.append(f"{_price(charge.price, money)} a kWh")
     if charge.series is not None:
-        parts.append(f"{charge.mult:g} x index `{charge.series}` + {charge.adder:g}")
+        parts.append(_index(charge, money))
     what = {"import": "", "export": " exported (credit)", "gross_load": " of the whole load"}[charge.channel]
-    band = ""
-    if charge.band is not None:
-        above = f" above {charge.band.above}" if charge.band.above else ""
-        band = f" for power{above}{f' up to {charge.band.below}' if charge.band.below is not None else ''} kW"
+    losses = f", metered energy times {charge.loss_factor:g} for losses" if charge.loss_factor != 1.0 else ""
     when = f" while `{charge.when}`" if charge.when else ""
-    return f"{' plus '.join(parts)} a kWh{what}{band}{when}"
+    slab = ", every kWh at the tier reached" if charge.tier_mode == "slab" else ""
+    shared = f"; {SHARED[charge.tier_alloc]}" if charge.tiers is not None and charge.calendar is not None else ""
+    return f"{' plus '.join(parts)}{what}{_band(charge, tariff)}{when}{losses}{slab}{shared}"
+
+
+def _index(charge: EnergyCharge, money: str) -> str:
+    adder = f" {'+' if charge.adder >= 0 else '-'} {money}{abs(charge.adder):g}" if charge.adder else ""
+    ends = [f"at least {money}{charge.floor:g}"] if charge.floor is not None else []
+    ends += [f"at most {money}{charge.cap:g}"] if charge.cap is not None else []
+    limits = f" ({', '.join(ends)})" if ends else ""
+    return f"{'' if charge.mult == 1.0 else f'{charge.mult:g} x '}index `{charge.series}`{adder}{limits} a kWh"
+
+
+def _band(charge: EnergyCharge, tariff: Tariff) -> str:
+    if charge.band is None:
+        return ""
+    above = f" above {_kw(charge.band.above, tariff)}" if charge.band.above else ""
+    below = f" up to {_kw(charge.band.below, tariff)}" if charge.band.below is not None else ""
+    return f" for power{above}{below} kW"
 
 
 def _price(price: Price | None, money: str) -> str:
     if price is None:
         return ""
     if not isinstance(price, dict):
-        return f"{money}{price:g}"
+        return f"{'-' if price < 0 else ''}{money}{abs(price):g}"
     if BY_MONTH in price:
         values = price[BY_MONTH]
         return f"{money}{np.min(values):g} to {money}{np.max(values):g} by month"
@@ -252,128 +283,78 @@ def _price(price: Price | None, money: str) -> str:
     )
 
 
-def _tiers(tiers: tuple[Tier, ...], money: str) -> str:
-    return "; ".join(f"{_price(tier.price, money)} {_end(tier)}" for tier in tiers)
+def _tiers(tiers: tuple[Tier, ...], money: str, each: str, billing: str) -> str:
+    first, *rest = tiers
+    more = [f"{_price(tier.price, money)} {_end(tier, billing)}" for tier in rest]
+    return "; ".join([f"{_price(first.price, money)}{each} {_end(first, billing)}", *more])
 
 
-def _end(tier: Tier) -> str:
-    named = (("kwh", "kWh"), ("kwh_per_kw", "kWh a kW"), ("kwh_per_day", "kWh a day"), ("kw", "kW"))
-    bound = tier.bound
+def _end(tier: Tier, billing: str) -> str:
+    named = (("kwh", "kWh"), ("kwh_per_kw", f"kWh a kW of {billing}"), ("kwh_per_day", "kWh a day"), ("kw", "kW"))
     unit = {"kwh": "units"} if not hasattr(tier.upto, "kwh") else {}
     ends = [
         f"{value:,.0f} {unit.get(field, text)}"
         for field, text in named
-        if (value := getattr(bound, field)) is not None and np.isfinite(value)
+        if (value := getattr(tier.bound, field)) is not None and np.isfinite(value)
     ]
-    return f"up to {' and '.join(ends)}" if ends else "beyond"
+    least = "the lesser of " if len(ends) > 1 else ""
+    return f"up to {least}{' and '.join(ends)}" if ends else "beyond"
 
 
-def _supply(settle: str, mw: str) -> str:
-    return f"{mw} MW, settled {settle.replace('_', ' ')}"
+# -- beside the charges ----------------------------------------------------------------------------------------
+
+
+def _supply(block: SupplyBlock, tariff: Tariff) -> str:
+    money = _money(tariff)
+    size = f"{block.mw:g} MW" if not isinstance(block.mw, str) else f"{_kw(block.mw, tariff)}, as it comes,"
+    what = f"{size}{_during(block.periods)} at {_price(block.price, money)} a kWh"
+    if block.settle == "cfd":
+        return f"difference between {_price(block.price, money)} and index `{block.index}` on {size}"
+    if block.settle == "sell_back_at_index":
+        adder = f" + {money}{block.sell_back_adder:g}" if block.sell_back_adder else ""
+        return f"{what}, paid whole; what is not used is sold back at {block.sell_back_mult:g} x `{block.index}`{adder}"
+    paid = f", at least {block.min_take_pct:.0%} paid, used or not" if block.take_or_pay else ", paid as used"
+    return what + paid
+
+
+def _program(program: Program, tariff: Tariff) -> str:
+    verb = "charges" if program.kind == "penalty" else "pays"
+    of = f" for {program.of}" if program.of else ""
+    firm = f" above {_kw(program.firm_level_kw, tariff)} kW" if program.firm_level_kw is not None else ""
+    events = f" in events of `{program.events}`" if program.events else ""
+    caps = [f"{program.max_hours_per_event:g} h an event"] if program.max_hours_per_event else []
+    caps += [f"{program.max_events} events a year"] if program.max_events is not None else []
+    caps += [f"{program.max_hours_per_year:g} h a year"] if program.max_hours_per_year else []
+    most = f", at most {', '.join(caps)}" if caps else ""
+    return f"{verb} {program.price:g} {program.unit}{of}{firm}{events}{most}"
+
+
+def _export(export: Export, money: str) -> list[str]:
+    parts = [EXPORT[export.scheme]]
+    if export.netting == "hour":
+        parts.append("import and export net within each hour first")
+    if export.true_up_month is not None:
+        cash = f"{money}{export.true_up_price:g} a unit" if export.true_up_price else "nothing"
+        parts.append(f"the bank closes after the cycle that begins in {MONTHS[export.true_up_month - 1]}, for {cash}")
+    if export.cap_kw is not None:
+        parts.append(f"at most {export.cap_kw:,g} kW is credited")
+    if export.nonbypassable:
+        parts.append(f"{money}{export.nonbypassable:g} a kWh is charged on all import")
+    return [f"Export ({export.scheme.replace('_', ' ')}): {'; '.join(parts)}."]
+
+
+def _over_years(tariff: Tariff) -> list[str]:
+    if tariff.escalation is None:
+        return []
+    rule = tariff.rule()
+    rates = [f"inflation {rule.inflation:.2%}"] if rule.inflation else []
+    rates += [f"{name} {rate:.2%} real" for name, rate in rule.real.items()]
+    rates += [f"{name} by a path of {len(path)} years" for name, path in rule.path.items()]
+    return [f"Prices rise by {', '.join(rates) or 'nothing'} a year."]
 
 
 def _months(months: tuple[int, ...] | None) -> str:
     return ", ".join(MONTHS[month - 1] for month in months or ())
 
 
-# -- calendars -------------------------------------------------------------------------------------------------
-
-
-def _drawing(name: str, calendar: Calendar) -> Drawing:
-    minutes = np.arange(0, 1440, SLOT_MIN)
-    weekdays = np.array([np.datetime64(f"2025-{month:02d}-20") for month in range(1, 13)])
-    first_weekday = np.busday_offset(weekdays, 0, roll="forward")
-    first_saturday = np.busday_offset(weekdays, 0, roll="forward", weekmask="Sat")
-    rows = [period_table(calendar, Days.of(days, Holidays()), minutes) for days in (first_weekday, first_saturday)]
-    return Drawing(name, calendar.periods, rows[0], rows[1])
-
-
-def _year(tariff: Tariff) -> Days:
-    dates = np.arange(np.datetime64("2025-01-01"), np.datetime64("2026-01-01"))
-    return Days.of(dates, tariff.holidays)
-
-
-# -- warnings --------------------------------------------------------------------------------------------------
-
-
-def _gaps(tariff: Tariff) -> Iterator[str]:
-    minutes = np.arange(0, 1440, SLOT_MIN)
-    for name, calendar in tariff.calendars.items():
-        table = period_table(calendar, _year(tariff), minutes)
-        if (table == GAP).any():
-            day, slot = np.argwhere(table == GAP)[0]
-            at = f"{_year(tariff).dates[day]} {minutes[slot] // 60:02d}:{minutes[slot] % 60:02d}"
-            yield f"calendar {name}: {np.mean(table == GAP):.1%} of the year has no period (gap), first at {at}"
-
-
-def _overlaps(tariff: Tariff) -> Iterator[str]:
-    """Rules that are hidden, empty, or cut across an earlier one; a general rule after special ones is no overlap."""
-    minutes, days = np.arange(0, 1440, SLOT_MIN), _year(tariff)
-    for name, calendar in tariff.calendars.items():
-        taken = np.zeros((days.dates.size, minutes.size), dtype=bool)
-        for place, rule in enumerate(calendar.rules):
-            here = rule_days(rule, days)[:, None] & rule_minutes(rule, minutes)[None, :]
-            if not here.any():
-                yield f"calendar {name}: rule {place + 1} ({rule.period}) matches no time of the year"
-            elif not (here & ~taken).any():
-                yield f"calendar {name}: rule {place + 1} ({rule.period}) is hidden by the rules before it"
-            for earlier, other in enumerate(calendar.rules[:place]):
-                if other.period != rule.period and _cut_across(other, rule, days, minutes):
-                    yield (
-                        f"calendar {name}: rules {earlier + 1} ({other.period}) and {place + 1} ({rule.period}) "
-                        "overlap; the first one wins"
-                    )
-            taken |= here
-
-
-def _cut_across(first: TouRule, second: TouRule, days: Days, minutes: np.ndarray) -> bool:
-    """Whether two rules meet, and in some condition neither contains the other."""
-    pairs = list(zip(_conditions(first, days, minutes), _conditions(second, days, minutes), strict=True))
-    meet = all((one & other).any() for one, other in pairs)
-    return meet and any((one & ~other).any() and (other & ~one).any() for one, other in pairs)
-
-
-def _conditions(rule: TouRule, days: Days, minutes: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Days by month, by kind and by date, and minutes, that each condition of a rule alone allows."""
-    open_rule = TouRule(period=rule.period)
-    alone = ({"months": rule.months}, {"days": rule.days}, {"dates": rule.dates})
-    return (*(rule_days(open_rule.model_copy(update=one), days) for one in alone), rule_minutes(rule, minutes))
-
-
-def _unused(tariff: Tariff) -> Iterator[str]:
-    billed = {charge.of for charge in tariff.charges if isinstance(charge, DemandCharge)}
-    billed |= {charge.kw for charge in tariff.charges if isinstance(charge, EnergyCharge) and charge.kw}
-    billed |= {ref for charge in tariff.charges if isinstance(charge, MinimumBill) for ref in charge.per or {}}
-    billed |= {program.of for program in tariff.programs if program.of}
-    referred = {ref for node in tariff.determinants.values() for ref in node.refs}
-    yield from (f"determinant {name} bills nothing" for name in tariff.determinants if name not in billed | referred)
-    used = {
-        getattr(part, "calendar", None) for part in (*tariff.charges, *tariff.determinants.values(), *tariff.supply)
-    }
-    used |= {program.window for program in tariff.programs}
-    yield from (f"calendar {name} is used by nothing" for name in tariff.calendars if name not in used)
-    yield from (
-        f"program {program.id} states no events or no determinant: it moves no money"
-        for program in tariff.programs
-        if not program.active
-    )
-
-
-def _prices(tariff: Tariff) -> Iterator[str]:
-    if tariff.source is None:
-        yield "no source is stated for the prices"
-    elif tariff.source.doubt:
-        yield f"prices are not all read at the source ({tariff.source.doubt})"
-    for charge in tariff.charges:
-        if isinstance(charge, DemandCharge) and isinstance(charge.price, float) and charge.price < 0.0:
-            yield f"charge {charge.id} pays for demand; the optimiser holds the peak by binaries if the sum is negative"
-
-
-def _clock(tariff: Tariff) -> Iterator[str]:
-    if tariff.timezone == "naive":
-        yield "no time zone: stamps are taken as local time, without DST"
-    if tariff.calendars and not tariff.holidays.dates and tariff.holidays.calendar is None:
-        yield "no holidays are stated: TOU weekdays include them"
-
-
-__all__ = ["Drawing", "draw", "explain", "warnings"]
+__all__ = ["explain"]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from microgrid.tariffs.bill import Bill
-from microgrid.tariffs.explain import MONTHS, Drawing
+from microgrid.tariffs.drawing import MONTHS, Drawing
 
 _COLOURS = (
     "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#9c755f", "#ff9da7", "#bab0ac",

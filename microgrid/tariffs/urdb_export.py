@@ -9,8 +9,8 @@ import numpy as np
 
 from microgrid.tariffs.charges import AnyCharge, DemandCharge, EnergyCharge, Fixed, MinimumBill
 from microgrid.tariffs.determinants import Demand, MaxOf, ReactiveDemand
+from microgrid.tariffs.drawing import draw
 from microgrid.tariffs.effective import first_day
-from microgrid.tariffs.explain import draw
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.prices import Tier, monthly_price, price_table
 from microgrid.tariffs.urdb_calendar import hourly_rows

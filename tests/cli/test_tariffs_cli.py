@@ -359,3 +359,52 @@ def test_years_need_to_be_asked_for(run: Run, tariff: Path, load: Path) -> None:
     code, _, err = run("bill", tariff, load, "--column", "load_kw", "--escalation", "wires=0.1", "--years", 2)
     assert code == 2
     assert "no charge has this component" in err
+
+
+WORDS = """\
+id: words
+timezone: America/Chicago
+billing: {norm_days: 30}
+holidays: {calendar: US, include: [Labor Day], observed: sunday_to_monday}
+contract: {contract_kw: 60000}
+calendars: {E: {rules: [{days: weekday, hours: [[16, 21]], period: on}], default: off}}
+series: {da: {unit: $/MWh}}
+determinants:
+  pk: {kind: demand}
+  bd:
+    kind: max_of
+    of: [{ref: pk}, {ref: pk, lookback: 11, pct: {6: 0.95, 7: 0.6}}, {contract: contract_kw, pct: 0.6}]
+charges:
+  - id: use
+    kind: energy
+    kw: bd
+    tiers: [{upto: {kwh: 1000, kwh_per_kw: 200}, price: 0.14}, {upto: {}, price: 0.01}]
+  - {id: index, kind: energy, series: da, mult: 1.03, adder: -0.004, cap: 0.2, loss_factor: 1.05}
+  - {id: over, kind: energy, price: 0.17, band: {above: contract_kw}}
+  - {id: least, kind: min_bill, per: {bd: 7.5}, plus: 500, of: [use]}
+  - {id: rider, kind: percent, pct: 0.134, of: [use]}
+supply: [{id: ppa, mw: 20, calendar: E, periods: [off], price: 0.04, settle: sell_back_at_index, index: da}]
+export: {scheme: net_billing_dollar_carry, true_up_month: 3}
+escalation: {inflation: 0.022}
+"""
+
+
+def test_check_tells_every_number(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "words.yaml"
+    path.write_text(WORDS, encoding="utf-8")
+    code, out, _ = run("tariff", "check", path)
+    assert code == 0
+    for words in (
+        "monthly prices by 30 days",
+        "Labor Day of US, those on a Sunday move to Monday",
+        "60% (Jul) or 95% (Jun) of pk in the last 11 cycles; 60% of contract_kw (60,000)",
+        "$0.14 a kWh up to the lesser of 1,000 kWh and 200 kWh a kW of bd; $0.01 beyond",
+        "1.03 x index `da` - $0.004 (at most $0.2) a kWh, metered energy times 1.05 for losses",
+        "for power above contract_kw (60,000) kW",
+        "up to $7.5 a unit of bd plus $500.00 a cycle",
+        "13.4% of use",
+        "20 MW in off at $0.04 a kWh, paid whole; what is not used is sold back at 1 x `da`",
+        "the bank closes after the cycle that begins in Mar, for nothing",
+        "Prices rise by inflation 2.20% a year.",
+    ):
+        assert words in out, words

@@ -14,7 +14,9 @@ from pinning import residual
 
 from microgrid.errors import InvalidInput
 from microgrid.tariffs.bill import bill
-from microgrid.tariffs.explain import draw, explain, warnings
+from microgrid.tariffs.cautions import warnings
+from microgrid.tariffs.drawing import draw
+from microgrid.tariffs.explain import explain
 from microgrid.tariffs.library import find_tariff, list_tariffs, tariff_files
 from microgrid.tariffs.model import Tariff, charge_kinds
 from microgrid.tariffs.picture import bill_table, picture_bill, picture_calendar

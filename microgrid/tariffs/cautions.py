@@ -1,0 +1,107 @@
+"""What is legal in a tariff and probably not meant: gaps, overlaps, unused parts, doubtful prices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from microgrid.tariffs.calendar import GAP, Days, TouRule, period_table, rule_days, rule_minutes
+from microgrid.tariffs.charges import DemandCharge, EnergyCharge, MinimumBill
+from microgrid.tariffs.drawing import SLOT_MIN
+from microgrid.tariffs.model import Tariff
+
+
+def warnings(tariff: Tariff) -> list[str]:
+    """What is legal and probably not meant: gaps, overlaps, unused parts, doubtful prices, eligibility."""
+    rules = (_gaps, _overlaps, _unused, _prices, _clock)
+    return [text for rule in rules for text in rule(tariff)]
+
+
+def _year(tariff: Tariff) -> Days:
+    dates = np.arange(np.datetime64("2025-01-01"), np.datetime64("2026-01-01"))
+    return Days.of(dates, tariff.holidays)
+
+
+def _gaps(tariff: Tariff) -> Iterator[str]:
+    minutes = np.arange(0, 1440, SLOT_MIN)
+    for name, calendar in tariff.calendars.items():
+        table = period_table(calendar, _year(tariff), minutes)
+        if (table == GAP).any():
+            day, slot = np.argwhere(table == GAP)[0]
+            at = f"{_year(tariff).dates[day]} {minutes[slot] // 60:02d}:{minutes[slot] % 60:02d}"
+            yield f"calendar {name}: {np.mean(table == GAP):.1%} of the year has no period (gap), first at {at}"
+
+
+def _overlaps(tariff: Tariff) -> Iterator[str]:
+    """Rules that are hidden, empty, or cut across an earlier one; a general rule after special ones is no overlap."""
+    minutes, days = np.arange(0, 1440, SLOT_MIN), _year(tariff)
+    for name, calendar in tariff.calendars.items():
+        taken = np.zeros((days.dates.size, minutes.size), dtype=bool)
+        for place, rule in enumerate(calendar.rules):
+            here = rule_days(rule, days)[:, None] & rule_minutes(rule, minutes)[None, :]
+            if not here.any():
+                yield f"calendar {name}: rule {place + 1} ({rule.period}) matches no time of the year"
+            elif not (here & ~taken).any():
+                yield f"calendar {name}: rule {place + 1} ({rule.period}) is hidden by the rules before it"
+            for earlier, other in enumerate(calendar.rules[:place]):
+                if other.period != rule.period and _cut_across(other, rule, days, minutes):
+                    yield (
+                        f"calendar {name}: rules {earlier + 1} ({other.period}) and {place + 1} ({rule.period}) "
+                        "overlap; the first one wins"
+                    )
+            taken |= here
+
+
+def _cut_across(first: TouRule, second: TouRule, days: Days, minutes: np.ndarray) -> bool:
+    """Whether two rules meet, and in some condition neither contains the other."""
+    pairs = list(zip(_conditions(first, days, minutes), _conditions(second, days, minutes), strict=True))
+    meet = all((one & other).any() for one, other in pairs)
+    return meet and any((one & ~other).any() and (other & ~one).any() for one, other in pairs)
+
+
+def _conditions(rule: TouRule, days: Days, minutes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Days by month, by kind and by date, and minutes, that each condition of a rule alone allows."""
+    open_rule = TouRule(period=rule.period)
+    alone = ({"months": rule.months}, {"days": rule.days}, {"dates": rule.dates})
+    return (*(rule_days(open_rule.model_copy(update=one), days) for one in alone), rule_minutes(rule, minutes))
+
+
+def _unused(tariff: Tariff) -> Iterator[str]:
+    billed = {charge.of for charge in tariff.charges if isinstance(charge, DemandCharge)}
+    billed |= {charge.kw for charge in tariff.charges if isinstance(charge, EnergyCharge) and charge.kw}
+    billed |= {ref for charge in tariff.charges if isinstance(charge, MinimumBill) for ref in charge.per or {}}
+    billed |= {program.of for program in tariff.programs if program.of}
+    referred = {ref for node in tariff.determinants.values() for ref in node.refs}
+    yield from (f"determinant {name} bills nothing" for name in tariff.determinants if name not in billed | referred)
+    used = {
+        getattr(part, "calendar", None) for part in (*tariff.charges, *tariff.determinants.values(), *tariff.supply)
+    }
+    used |= {program.window for program in tariff.programs}
+    yield from (f"calendar {name} is used by nothing" for name in tariff.calendars if name not in used)
+    yield from (
+        f"program {program.id} states no events or no determinant: it moves no money"
+        for program in tariff.programs
+        if not program.active
+    )
+
+
+def _prices(tariff: Tariff) -> Iterator[str]:
+    if tariff.source is None:
+        yield "no source is stated for the prices"
+    elif tariff.source.doubt:
+        yield f"prices are not all read at the source ({tariff.source.doubt})"
+    for charge in tariff.charges:
+        if isinstance(charge, DemandCharge) and isinstance(charge.price, float) and charge.price < 0.0:
+            yield f"charge {charge.id} pays for demand; the optimiser holds the peak by binaries if the sum is negative"
+
+
+def _clock(tariff: Tariff) -> Iterator[str]:
+    if tariff.timezone == "naive":
+        yield "no time zone: stamps are taken as local time, without DST"
+    by_day = any(rule.days != "all" for calendar in tariff.calendars.values() for rule in calendar.rules)
+    if by_day and not tariff.holidays.dates and tariff.holidays.calendar is None:
+        yield "no holidays are stated: TOU weekdays include them"
+
+
+__all__ = ["warnings"]
