@@ -1,14 +1,14 @@
 """Start a year's relaxation from the bases of its months.
 
 The simplex method needs far more than twelve times the work of a month for a year. Months are nearly independent:
-they meet in stored energy, commitment and a few yearly rows. So each month is solved by itself, and the year starts
-from their bases put side by side, with the rows between months basic. The optimum is the year's own either way; only
-the way there is shorter (measured in `tests/benchmarks/bench_solve.py`).
+they meet in stored energy, commitment and a few rows counted over the year. So each month is solved by itself, at
+prices of what they share (`shared_prices`), and the year starts from their bases put side by side, with the rows in
+which they meet basic. Such a start breaks no price, only the limits of those rows, which few pivots of the dual simplex
+mend. The optimum is the year's own either way; only the way there is shorter (`tests/benchmarks/bench_solve.py`).
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import highspy
@@ -17,94 +17,102 @@ import scipy.sparse as sp
 
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.highs import Highs, Status
+from microgrid.dispatch.months import Months, take_apart
+from microgrid.dispatch.shared_prices import find_prices
 
 FEWEST_STEPS = 2000
 """Below this many steps the relaxation is solved at once: the months save nothing."""
-LOWER, BASIC = highspy.HighsBasisStatus.kLower, highspy.HighsBasisStatus.kBasic
-NOWHERE = -1
+BASIS = highspy.HighsBasisStatus
+Basis = tuple[list[highspy.HighsBasisStatus], list[highspy.HighsBasisStatus]]
 
 
-@dataclass(frozen=True)
-class _Month:
-    """Columns and rows of one month, and their basis statuses."""
-
-    columns: np.ndarray
-    rows: np.ndarray
-    column_status: list[highspy.HighsBasisStatus]
-    row_status: list[highspy.HighsBasisStatus]
-
-
-def start_from_months(program: Program, solver: Highs, threads: int = 2) -> None:
+def start_from_months(program: Program, solver: Highs, seconds: float = float("inf"), threads: int = 2) -> None:
     """Give `solver`, which holds the relaxation of `program`, a starting basis; do nothing where it would not help."""
     count = int(program.months.max(initial=0)) + 1
     if program.months.size < FEWEST_STEPS or count < 3:
         return
-    column_month = _months_of_columns(program)
-    first, last = _months_of_rows(program, column_month)
-    with ThreadPoolExecutor(threads) as pool:  # HiGHS releases the interpreter lock while it runs
-        months = list(pool.map(lambda month: _solve_month(program, column_month, first, last, month), range(count)))
-    if any(month is None for month in months):
-        return  # a month that fails by itself says nothing about the year
-    height, width = program.matrix.shape
-    columns, rows = [LOWER] * width, [BASIC] * height
-    for month in months:
-        assert month is not None  # noqa: S101 - checked above
-        for place, status in zip(month.columns.tolist(), month.column_status, strict=True):
-            columns[place] = status
-        for place, status in zip(month.rows.tolist(), month.row_status, strict=True):
-            rows[place] = status
-    basis = highspy.HighsBasis()
-    basis.col_status, basis.row_status, basis.valid, basis.alien = columns, rows, True, True
-    solver.solver.setBasis(basis)
+    months = take_apart(program, {"time_limit": seconds})
+    prices = find_prices(months, threads)
+    if prices is None:
+        return
+    if not prices.any():
+        solver.start_from_basis(*_side_by_side(months, prices))
+        return
+    priced = _priced(months, prices)
+    year = Highs(priced.program, relax=True, options={"presolve": "off", "time_limit": seconds})
+    columns, rows = _side_by_side(months, prices)
+    at_limit = [BASIS.kLower if prices[place] > 0 else BASIS.kUpper for place in priced.ranged]
+    year.start_from_basis(columns + at_limit, rows)
+    del months
+    if year.run().status is Status.OPTIMAL:
+        solver.start_from_basis(*_without_ranges(priced, *year.basis()))
 
 
-def _months_of_columns(program: Program) -> np.ndarray:
-    """Month of every column: by its step where it has one, else by most of the rows it stands in."""
-    month = np.full(program.cost.size, NOWHERE)
-    edges = np.append(program.months, program.months[-1])
-    for group in program.columns:
-        if group.declaration.index.name in {"time", "edge"}:
-            month[group.span] = edges[: group.declaration.index.size]
-    by_column = program.matrix.tocsc()
-    first, last = _months_of_rows(program, month)
-    for column in np.flatnonzero(month == NOWHERE):
-        rows = by_column.indices[by_column.indptr[column] : by_column.indptr[column + 1]]
-        inside = first[rows][(first[rows] == last[rows]) & (first[rows] >= 0)]
-        if inside.size:
-            month[column] = np.bincount(inside).argmax()
-    return month
+@dataclass(frozen=True)
+class _Priced:
+    """The year with priced rows: columns beyond those of the year hold the value of `ranged` meeting rows."""
+
+    program: Program
+    ranged: list[int]
+    held: np.ndarray
 
 
-def _months_of_rows(program: Program, column_month: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Earliest and latest month among the columns of every row (columns without a month do not count)."""
-    matrix = program.matrix
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    month = column_month[matrix.indices]
-    known = month >= 0
-    first = np.full(matrix.shape[0], np.iinfo(np.int64).max)
-    last = np.full(matrix.shape[0], NOWHERE)
-    np.minimum.at(first, row[known], month[known])
-    np.maximum.at(last, row[known], month[known])
-    return np.where(last < 0, NOWHERE, first), last
+def _priced(months: Months, prices: np.ndarray) -> _Priced:
+    r"""The year with ``\pi^T`` of its priced rows taken out of the cost: the same optimum, and prices start at zero.
 
-
-def _solve_month(
-    program: Program, column_month: np.ndarray, first: np.ndarray, last: np.ndarray, month: int
-) -> _Month | None:
-    columns = np.flatnonzero(column_month == month)
-    rows = np.flatnonzero((first == month) & (last == month))
-    part = replace(
+    An equality only shifts the cost by a constant. An inequality becomes ``a x - s = 0`` with s in its range at cost
+    \pi, so that what its limit leaves unused is still paid for.
+    """
+    program = months.program
+    width, height = program.cost.size, program.matrix.shape[0]
+    lower, upper = program.row_lower[months.meeting], program.row_upper[months.meeting]
+    fixed = lower == upper
+    ranged = np.flatnonzero((prices != 0) & ~fixed)
+    held = months.meeting[ranged]
+    beside = sp.csr_array((-np.ones(ranged.size), (held, np.arange(ranged.size))), shape=(height, ranged.size))
+    matrix = sp.csr_array(sp.hstack([program.matrix, beside]))
+    matrix.indices, matrix.indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
+    row_lower, row_upper = program.row_lower.copy(), program.row_upper.copy()
+    row_lower[held] = row_upper[held] = 0.0
+    made = replace(
         program,
-        matrix=sp.csr_array(program.matrix[rows][:, columns]),
-        row_lower=program.row_lower[rows], row_upper=program.row_upper[rows],
-        lower=program.lower[columns], upper=program.upper[columns], cost=program.cost[columns],
-        integer=np.zeros(columns.size, bool), columns=(), rows=(), pairs=(), counts=(),
+        matrix=matrix, row_lower=row_lower, row_upper=row_upper,
+        lower=np.append(program.lower, lower[ranged]), upper=np.append(program.upper, upper[ranged]),
+        cost=np.append(months.reduced_cost(prices), prices[ranged]),
+        offset=program.offset + float(prices[fixed] @ lower[fixed]),
+        integer=np.zeros(width + ranged.size, bool), columns=(), rows=(), pairs=(), counts=(),
     )  # fmt: skip
-    solver = Highs(part, options={"presolve": "off"})
-    if solver.run().status is not Status.OPTIMAL:
-        return None
-    basis = solver.solver.getBasis()
-    return _Month(columns, rows, list(basis.col_status), list(basis.row_status))
+    return _Priced(made, ranged.tolist(), held)
+
+
+def _side_by_side(months: Months, prices: np.ndarray) -> Basis:
+    """Bases of the months, meeting rows basic, loose columns at the bound where they rest."""
+    program = months.program
+    height, width = program.matrix.shape
+    columns, rows = [BASIS.kLower] * width, [BASIS.kBasic] * height
+    rest = months.resting(months.reduced_cost(prices))
+    for column, value in zip(months.loose.tolist(), rest.tolist(), strict=True):
+        if value == program.lower[column]:
+            continue
+        columns[column] = BASIS.kUpper if value == program.upper[column] else BASIS.kZero
+    for month in months.parts:
+        column_status, row_status = month.solver.basis()
+        for place, status in zip(month.columns.tolist(), column_status, strict=True):
+            columns[place] = status
+        for place, status in zip(month.rows.tolist(), row_status, strict=True):
+            rows[place] = status
+    return columns, rows
+
+
+def _without_ranges(
+    priced: _Priced, columns: list[highspy.HighsBasisStatus], rows: list[highspy.HighsBasisStatus]
+) -> Basis:
+    """The basis of the year itself: a row takes the status of the column that held its value."""
+    width = len(columns) - len(priced.ranged)
+    for place, row in enumerate(priced.held.tolist()):
+        if rows[row] != BASIS.kBasic:
+            rows[row] = columns[width + place]
+    return columns[:width], rows
 
 
 __all__ = ["start_from_months"]

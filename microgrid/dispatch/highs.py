@@ -103,6 +103,27 @@ class Highs:
         """Seconds run so far, which the solver's time limit counts from."""
         return float(self.solver.getRunTime())
 
+    def price(self, cost: np.ndarray) -> None:
+        """Change the cost of every column; the basis is kept for a warm start."""
+        self.solver.changeColsCost(cost.size, np.arange(cost.size, dtype=np.int32), np.asarray(cost, float))
+        self._cost = cost
+
+    def basis(self) -> tuple[list[highspy.HighsBasisStatus], list[highspy.HighsBasisStatus]]:
+        """Basis statuses of columns and rows."""
+        basis = self.solver.getBasis()
+        return list(basis.col_status), list(basis.row_status)
+
+    def start_from_basis(self, columns: list[highspy.HighsBasisStatus], rows: list[highspy.HighsBasisStatus]) -> None:
+        """Start the simplex method from a basis, which HiGHS completes where it is singular."""
+        basis = highspy.HighsBasis()
+        basis.col_status, basis.row_status, basis.valid, basis.alien = columns, rows, True, True
+        self.solver.setBasis(basis)
+
+    @property
+    def pivots(self) -> int:
+        """Simplex pivots of the last run."""
+        return int(self.solver.getInfo().simplex_iteration_count)
+
     def start_from(self, point: np.ndarray) -> None:
         """Offer a starting point (MIP start)."""
         solution = highspy.HighsSolution()

@@ -158,7 +158,7 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
     """Solve the LP relaxation; its optimum is the bound."""
     with search.stage("LP relaxation"):
         solver = Highs(program, relax=True, options={"presolve": "off", "time_limit": search.seconds_left})
-        start_from_months(program, solver)
+        start_from_months(program, solver, search.seconds_left)
         relaxed = solver.run()
         if relaxed.status is Status.INFEASIBLE:
             raise InfeasibleProgram("no dispatch satisfies the limits")

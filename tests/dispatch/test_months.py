@@ -1,0 +1,103 @@
+"""The start from months: prices of what months share, on hand-solved years of three months, and the same optimum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from microgrid.dispatch import crash
+from microgrid.dispatch.compile import ColumnGroup, Program
+from microgrid.dispatch.highs import Highs, Status
+from microgrid.dispatch.months import take_apart
+from microgrid.dispatch.shared_prices import find_prices
+from microgrid.formulation.evaluate import Declaration
+from microgrid.formulation.horizon import Index
+
+HOURS = 240  # in each of three months
+STEPS = 3 * HOURS
+MONTHS = np.repeat([0, 1, 2], HOURS)
+
+
+def year(groups: dict[str, int], cost: Any, rows: Any, lower: Any, upper: Any, top: Any) -> Program:
+    """A continuous program; quantities with STEPS positions run along time."""
+    starts = np.concatenate([[0], np.cumsum(list(groups.values()))]).tolist()
+    declared = tuple(
+        ColumnGroup(Declaration(name, Index("time" if size == STEPS else name, size), "1", name), start)
+        for (name, size), start in zip(groups.items(), starts, strict=False)
+    )
+    matrix, cost = sp.csr_array(rows), np.asarray(cost, float)
+    return Program(
+        matrix, np.asarray(lower, float), np.asarray(upper, float), np.zeros(cost.size), np.asarray(top, float), cost,
+        0.0, np.zeros(cost.size, bool), declared, (), months=MONTHS,
+    )  # fmt: skip
+
+
+def run_hours(limit: float) -> Program:
+    """An engine saves 10, 20 and 30 $ an hour in the three months, and may run `limit` hours in all."""
+    saving = np.array([10.0, 20.0, 30.0])[MONTHS]
+    return year({"running": STEPS}, -saving, np.ones((1, STEPS)), [-np.inf], [limit], np.ones(STEPS))
+
+
+def ratchet() -> Program:
+    """Load 5, 9 and 6 MW, bought at 1 $/MWh; each month bills the larger of its peak and 80 % of the others', at 7 $.
+
+    A store of nothing: shedding costs 100 $/MWh, so the second month's 9 MW are the peak, billed 9, 7.2 and 7.2.
+    """
+    load = np.array([5.0, 9.0, 6.0])[MONTHS]
+    groups = {"import": STEPS, "shed": STEPS, "peak": 3, "billed": 3}
+    place, width = dict(zip(groups, (0, STEPS, 2 * STEPS, 2 * STEPS + 3), strict=True)), 2 * STEPS + 6
+    balance = sp.hstack([sp.eye_array(STEPS), sp.eye_array(STEPS), sp.csr_array((STEPS, 6))])
+    covers = sp.lil_array((STEPS, width))
+    covers[np.arange(STEPS), np.arange(STEPS)] = 1.0
+    covers[np.arange(STEPS), place["peak"] + MONTHS] = -1.0
+    ratchets = sp.lil_array((9, width))
+    for row in range(9):
+        billed, peak = divmod(row, 3)
+        ratchets[row, place["peak"] + peak] = 1.0 if billed == peak else 0.8
+        ratchets[row, place["billed"] + billed] = -1.0
+    cost = np.concatenate([np.ones(STEPS), np.full(STEPS, 100.0), np.zeros(3), np.full(3, 7.0)])
+    lower = np.concatenate([load, np.full(STEPS + 9, -np.inf)])
+    upper = np.concatenate([load, np.zeros(STEPS + 9)])
+    return year(groups, cost, sp.vstack([balance, covers, ratchets]), lower, upper, np.full(width, np.inf))
+
+
+def optimum(program: Program) -> float:
+    return Highs(program, relax=True).run().objective
+
+
+@pytest.mark.parametrize(("limit", "price"), [(STEPS + 1.0, 0.0), (1.5 * HOURS, -20.0), (0.5 * HOURS, -30.0)])
+def test_a_run_hour_is_priced_by_the_hour_it_would_be_used_for(limit: float, price: float) -> None:
+    program = run_hours(limit)
+    months = take_apart(program, {})
+    assert months.meeting.tolist() == [0]
+    assert months.shared.all()
+    prices = find_prices(months, threads=1)
+    assert prices is not None
+    assert prices[0] == pytest.approx(price, abs=1e-6)
+
+
+def test_a_ratchet_charges_the_month_that_sets_it() -> None:
+    program = ratchet()
+    assert optimum(program) == pytest.approx(HOURS * 20.0 + 7.0 * (9.0 + 7.2 + 7.2))
+    months = take_apart(program, {})
+    assert program.columns[3].span == slice(months.loose[0], months.loose[-1] + 1)
+    prices = find_prices(months, threads=1)
+    assert prices is not None
+    reduced = months.reduced_cost(prices)[program.columns[2].span]
+    assert reduced == pytest.approx(
+        [0.0, 7.0 * 2.6, 0.0]
+    )  # the second month pays 1 + 0.8 + 0.8 billed MW for a peak MW
+
+
+@pytest.mark.parametrize("program", [run_hours(400.0), ratchet()])
+def test_the_start_changes_the_way_and_not_the_optimum(monkeypatch: pytest.MonkeyPatch, program: Program) -> None:
+    monkeypatch.setattr(crash, "FEWEST_STEPS", 100)
+    solver = Highs(program, relax=True, options={"presolve": "off"})
+    crash.start_from_months(program, solver, threads=1)
+    outcome = solver.run()
+    assert outcome.status is Status.OPTIMAL
+    assert outcome.objective == pytest.approx(optimum(program), rel=1e-9)
+    assert solver.pivots == 0, "the start is the optimum itself"
