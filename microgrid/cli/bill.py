@@ -66,12 +66,19 @@ def bill(tariff: str, load: Path, **stated: Any) -> None:
     TARIFF is the name of a shipped tariff (see `microgrid tariff list`) or the path of a .yaml file. Nothing about the
     file is guessed: what its headers do not tell is asked for.
     """
+    from microgrid.errors import InvalidInput
+    from microgrid.tariffs.library import tariff_file
+    from microgrid.tariffs.read import located
+
     found = _found(tariff, load, stated)
+    try:
+        bills = found.bills(stated["years"] or 1)
+    except InvalidInput as broken:
+        raise InvalidInput(located(broken.problems, tariff_file(tariff))) from broken
     if stated["years"] is None:
-        made = found.bills(1)[0]
-        _show_one(made, found.notes, stated)
+        _show_one(bills[0], found.notes, stated)
         return
-    _show_years(found.tariff, found.bills(stated["years"]), found.notes, stated)
+    _show_years(found.tariff, bills, found.notes, stated)
 
 
 @dataclass(frozen=True)

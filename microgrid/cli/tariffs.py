@@ -27,12 +27,13 @@ def check(tariff: str, picture: Path | None) -> None:
     from microgrid.tariffs.cautions import warnings
     from microgrid.tariffs.drawing import draw
     from microgrid.tariffs.explain import explain
-    from microgrid.tariffs.library import find_tariff
+    from microgrid.tariffs.library import find_tariff, tariff_file
+    from microgrid.tariffs.read import located
 
     found = find_tariff(tariff, allow_secondary=True)
     drawings = draw(found)
     click.echo("\n\n".join([explain(found), *(drawing.text() for drawing in drawings)]))
-    told = warnings(found)
+    told = located(warnings(found), tariff_file(tariff))
     click.echo("")
     for text in told:
         click.echo(f"warning: {text}")

@@ -17,6 +17,12 @@ def tariff_files() -> dict[str, Path]:
     return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
 
 
+def tariff_file(name: str | Path, folder: Path | None = None) -> Path:
+    """Where the tariff of that name or path (relative to `folder`) is read from."""
+    shipped = tariff_files()
+    return shipped.get(str(name), Path(name) if folder is None else folder / name)
+
+
 def list_tariffs() -> dict[str, str]:
     """Shipped tariffs: name → utility, schedule and quality."""
     listed = {}
@@ -55,4 +61,4 @@ def find_tariff(name: str | Path, *, folder: Path | None = None, allow_secondary
     raise InvalidInput(Problem("no such tariff", remedy, "tariff", str(name)))
 
 
-__all__ = ["SHIPPED", "find_tariff", "list_tariffs", "tariff_files"]
+__all__ = ["SHIPPED", "find_tariff", "list_tariffs", "tariff_file", "tariff_files"]

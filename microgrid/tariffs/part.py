@@ -21,10 +21,11 @@ from microgrid.tariffs.credit_bank import write_credits
 from microgrid.tariffs.determinants import SumOf
 from microgrid.tariffs.effective import period_problems
 from microgrid.tariffs.export_terms import priced_terms
-from microgrid.tariffs.library import find_tariff
+from microgrid.tariffs.library import find_tariff, tariff_file
 from microgrid.tariffs.meter import bills_reactive, leads, metered_powers, sells_all
 from microgrid.tariffs.model import SeriesRef, Tariff
 from microgrid.tariffs.page import KILO, Page, Reach
+from microgrid.tariffs.read import located
 from microgrid.tariffs.reading import History, MeterData
 from microgrid.tariffs.reprice import scaled
 
@@ -111,7 +112,8 @@ class TariffUse(TariffOptions):
         except ValueError as unknown:
             raise InvalidInput(Problem(str(unknown), "see `microgrid tariff check`", "contract, series")) from unknown
         options = {name: getattr(self, name) for name in TariffOptions.model_fields}
-        return TariffPart(tariff=found, **options)
+        file = "" if self.use is None else str(tariff_file(self.use, folder))
+        return TariffPart(tariff=found, file=file, **options)
 
 
 class TariffPart(TariffOptions):
@@ -125,6 +127,7 @@ class TariffPart(TariffOptions):
 
     kind: Literal["tariff"] = "tariff"
     tariff: Tariff
+    file: str = Field("", description="file the tariff was read from; empty for one written in the case")
 
     @cached_property
     def priced(self) -> Tariff:
@@ -142,6 +145,14 @@ class TariffPart(TariffOptions):
 
     def formulate(self, block: Block) -> None:
         """Write determinants, charges, export settlement, supply and programs; then what must be held from above."""
+        try:
+            self._write(block)
+        except InvalidInput as broken:
+            if not self.file:
+                raise
+            raise InvalidInput(located(broken.problems, Path(self.file))) from broken
+
+    def _write(self, block: Block) -> None:
         page = self.page(block)
         for name, node in self.priced.nodes().items():
             page.nodes[name] = node

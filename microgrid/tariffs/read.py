@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,19 @@ def problems_of(error: ValidationError, content: Any, file: str) -> list[Problem
     return _without_branches(problems)
 
 
+def located(problems: Iterable[Problem], file: Path) -> list[Problem]:
+    """Problems that showed only with the load, placed in the tariff's own file by their field; others as they are."""
+    if not file.is_file():
+        return list(problems)
+    content = YAML(typ="rt").load(file.read_text(encoding="utf-8"))
+    placed = []
+    for problem in problems:
+        names, line, column = _position(content, problem.field.split("."))
+        known = problem.line == 0 and bool(names)
+        placed.append(replace(problem, file=str(file), line=line, column=column) if known else problem)
+    return placed
+
+
 def _without_branches(problems: list[Problem]) -> list[Problem]:
     """Drop repeats: each branch of a union complains of the same value."""
     kept: dict[tuple[str, int, int, str], Problem] = {}
@@ -73,7 +87,8 @@ def _located(content: Any, path: Sequence[str | int], file: str, rule: str, reme
 def _position(content: Any, path: Sequence[str | int]) -> tuple[list[str], int, int]:
     """Follow the path as far as the YAML has it; names of union branches in it are passed over."""
     node, names, line, column = content, [], 1, 1
-    for key in path:
+    for step in path:
+        key = _item(node, step) if isinstance(node, list) and isinstance(step, str) else step
         if isinstance(node, Mapping) and key in node:
             line, column = (place + 1 for place in node.lc.value(key)) if hasattr(node, "lc") else (line, column)
             node = node[key]
@@ -89,6 +104,14 @@ def _position(content: Any, path: Sequence[str | int]) -> tuple[list[str], int, 
     return names, line, column
 
 
+def _item(items: list[Any], name: str) -> str | int:
+    """Position of the item of that number or `id`; the name itself where there is none."""
+    if name.isdigit():
+        return int(name)
+    found = (place for place, item in enumerate(items) if isinstance(item, Mapping) and item.get("id") == name)
+    return next(found, name)
+
+
 def _remedy(kind: str, path: Sequence[str | int]) -> str:
     if kind == "extra_forbidden":
         known = Tariff.model_fields if len(path) == 1 else ()
@@ -98,4 +121,4 @@ def _remedy(kind: str, path: Sequence[str | int]) -> str:
     return ""
 
 
-__all__ = ["parse_tariff", "problems_of", "read_tariff"]
+__all__ = ["located", "parse_tariff", "problems_of", "read_tariff"]

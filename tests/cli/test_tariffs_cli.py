@@ -262,7 +262,7 @@ def test_check_tells_draws_and_warns(run: Run, tariff: Path, tmp_path: Path) -> 
         encoding="utf-8",
     )
     code, out, _ = run("tariff", "check", gap)
-    assert (code, "warning: determinant pk bills nothing" in out) == (0, True)
+    assert (code, "determinants.pk: the determinant bills nothing" in out) == (0, True)
 
 
 def test_check_reports_every_problem_with_its_place(run: Run, tmp_path: Path) -> None:
@@ -408,3 +408,45 @@ def test_check_tells_every_number(run: Run, tmp_path: Path) -> None:
         "Prices rise by inflation 2.20% a year.",
     ):
         assert words in out, words
+
+
+PLACED = {
+    "a gap": (
+        TARIFF.replace("default: rest", "default: ~").replace(", rest: 0.05", ""),
+        "tariff.yaml:5:",
+        "calendars.tou",
+        "add a rule",
+    ),
+    "missing history": (
+        TARIFF.replace("charges:", "  bd: {kind: max_of, of: [{ref: pk}, {ref: pk, lookback: 3}]}\ncharges:"),
+        "tariff.yaml:7:",
+        "determinants.pk",
+        "first_year",
+    ),
+    "another year": (
+        TARIFF.replace("2025, quality", "2027, quality"),
+        "tariff.yaml:3:",
+        "source.effective",
+        "tariff of",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLACED)
+def test_what_shows_only_with_the_load_has_a_place_too(run: Run, tmp_path: Path, load: Path, name: str) -> None:
+    text, place, field, remedy = PLACED[name]
+    path = tmp_path / "tariff.yaml"
+    path.write_text(text, encoding="utf-8")
+    code, _, err = run("bill", "--partial", "bill", path, load, "--column", "load_kw")
+    assert code == 2
+    assert all(words in err for words in (place, field, remedy)), err
+
+
+def test_warnings_have_a_place(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tariff.yaml"
+    rules = "[{hours: [[12, 18]], period: peak}, {hours: [[16, 21]], period: rest}]"
+    path.write_text(f"id: t\ncalendars:\n  tou:\n    rules: {rules}\n    default: rest\n", encoding="utf-8")
+    code, out, _ = run("tariff", "check", path)
+    assert code == 0
+    assert "tariff.yaml:4:48: calendars.tou.rules.1: rules 1 (peak) and 2 (rest) overlap" in out
+    assert "tariff.yaml:4:5: calendars.tou: the calendar is used by nothing" in out

@@ -354,7 +354,7 @@ def missing_history(look: Missing) -> Problem:
         f"a ratchet looks back on `{look.ref}`, {look.cycles} cycles before the load begins",
         f"give history: {{{look.ref}: [kW, oldest first]}}, or state `history: first_year` (no service before) or "
         "`history: steady_state` (the load repeats)",
-        "history",
+        f"determinants.{look.ref}",
     )
 
 
