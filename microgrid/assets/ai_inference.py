@@ -9,6 +9,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.assets.expected_calls import with_calls
+from microgrid.assets.inference_calls import CallRoom, reckon_calls
 from microgrid.assets.inference_class import Brownout, InferenceClass, Replica
 from microgrid.assets.room import Room
 from microgrid.assets.service_level import owe_credits
@@ -44,16 +46,6 @@ class Service:
             return self.load[t]
         return self.load[t] - (1.0 - 1.0 / self.brownout.throughput_gain) * self.moved[t]
 
-    def above_parked(self, t: int, idle_share: float) -> Linear | float:
-        """IT power of the class above that of its replicas when parked."""
-        return self.power(t) - idle_share * self.active(t)
-
-    def saved_by_brownout(self, t: int, idle_share: float) -> Linear | float:
-        """IT power saved if all that is served went into brownout."""
-        if self.moved is None or self.brownout is None:
-            return 0.0
-        return self.brownout.saves(idle_share) * (self.load[t] - self.moved[t])
-
 
 class AiInference(Asset):
     r"""A hall of alike replicas that serves classes of requests.
@@ -65,7 +57,8 @@ class AiInference(Asset):
 
     Reserves are sold from what a call can save at once: requests that may be refused and are not yet, and brownout of
     the rest. Deferred work is not given up in a call, because its time may be short. Nothing is offered downward: a
-    request refused is gone. Selling an MW needs `worth_usd_per_mwh` of the program to hold the income it would lose.
+    request refused is gone. Expected calls forgo the income of what they refuse, pay for its shedding and for latency,
+    and lower the availability that a service level counts.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -124,7 +117,6 @@ class AiInference(Asset):
         }
         for name, service in services.items():
             self._pay(block, name, needs[name], service)
-            self._owe(block, name, needs[name], service)
 
         active = block.terms(lambda t: total([*(service.active(t) for service in services.values()), 0.0]))
         running = block.terms(lambda t: total([*(service.power(t) for service in services.values()), 0.0]))
@@ -132,7 +124,9 @@ class AiInference(Asset):
         ratio = self.room.facility_per_it(block)
         facility = block.terms(lambda t: ratio[t] * it_power[t])
         self._limit(block, needs, capacity, active, it_power)
-        self._offer(block, needs, services, ratio)
+        rooms = {name: self._room(block, name, needs[name], service) for name, service in services.items()}
+        self._offer(block, rooms, ratio)
+        block.after_all(lambda: self._settle(block, needs, services, rooms, ratio))
         block.injects(lambda t: -facility[t])
         block.publish("facility_per_it", lambda t: ratio[t], "1", "power at the bus per power of the accelerators")
         block.publish("facility_power_mw", lambda t: facility[t], "MW", "power of the hall with cooling")
@@ -157,31 +151,47 @@ class AiInference(Asset):
                     )
                 )
 
-    def _offer(
+    def _room(self, block: Block, name: str, need: Sequence[float], service: Service) -> CallRoom:
+        """What a call can take from one class at once: requests not yet refused, load not yet in brownout."""
+        entry, idle = self.classes[name], self.replica.idle_share
+        shed, moved, load = service.shed, service.moved, service.load
+        browning = max(0.0, entry.brownout.saves(idle)) if entry.brownout else 0.0
+        refusable = brownable = None
+        if shed is not None and entry.defer_h == 0:
+            refusable = block.terms(lambda t: entry.sheddable_share * need[t] - shed[t])
+        if moved is not None and browning > 0:
+            brownable = block.terms(lambda t: load[t] - moved[t])
+        return CallRoom(refusable, brownable, 1.0 - idle - browning, browning)
+
+    def _offer(self, block: Block, rooms: Mapping[str, CallRoom], ratio: Sequence[float]) -> None:
+        """Offer what a call can save at once; nothing where no class has any freedom."""
+        saving = [
+            (factor, mw)
+            for room in rooms.values()
+            for factor, mw in ((room.saved_refusing, room.refusable), (room.saved_browning, room.brownable))
+            if mw is not None
+        ]
+        if not saving:
+            return
+        ramp = float("inf") if self.call_ramp_mw_per_min is None else self.call_ramp_mw_per_min * min(ratio)
+        up = block.terms(lambda t: ratio[t] * total(factor * mw[t] for factor, mw in saving))
+        block.headroom(Headroom(up, None, ramp_mw_per_min=ramp))
+
+    def _settle(
         self,
         block: Block,
         needs: Mapping[str, Sequence[float]],
         services: Mapping[str, Service],
+        rooms: Mapping[str, CallRoom],
         ratio: Sequence[float],
     ) -> None:
-        """Offer what a call can save at once; nothing where no class has any freedom."""
-        idle = self.replica.idle_share
-        giving = [
-            (services[name], entry.floor_share(idle), needs[name]) if not entry.defer_h else (services[name], None, [])
-            for name, entry in self.classes.items()
-            if entry.saves_at_once(idle)
-        ]
-        if not giving:
-            return
-
-        def saved(t: int) -> list[Linear | float]:
-            return [
-                service.saved_by_brownout(t, idle) if floor is None else service.above_parked(t, idle) - floor * need[t]
-                for service, floor, need in giving
-            ]
-
-        ramp = float("inf") if self.call_ramp_mw_per_min is None else self.call_ramp_mw_per_min * min(ratio)
-        block.headroom(Headroom(block.terms(lambda t: ratio[t] * total([*saved(t), 0.0])), None, ramp_mw_per_min=ramp))
+        """Charge expected calls, and owe the credits of service levels for what is refused by schedule or by call."""
+        called = reckon_calls(block, self.classes, self.replica, rooms, ratio)
+        for name, entry in self.classes.items():
+            shed = services[name].shed
+            if entry.service_level is not None and shed is not None:
+                refused = with_calls(block, shed, called.get(name))
+                owe_credits(block, name, entry.service_level, needs[name], refused, entry.sheddable_share)
 
     def _limit(
         self,
@@ -210,12 +220,6 @@ class AiInference(Asset):
             def redundant_supply(t: int) -> Relation:
                 r"""p^{IT}_t \le \bar p^{IT}"""
                 return it_power[t] <= self.room.it_limit_mw
-
-    def _owe(self, block: Block, name: str, need: Sequence[float], service: Service) -> None:
-        """Owe the credits of the class' service level for refused requests."""
-        entry = self.classes[name]
-        if entry.service_level is not None and service.shed is not None:
-            owe_credits(block, name, entry.service_level, need, service.shed, entry.sheddable_share)
 
     def _pay(self, block: Block, name: str, need: Sequence[float], service: Service) -> None:
         entry, hours, steps = self.classes[name], block.horizon.hours, block.horizon.steps

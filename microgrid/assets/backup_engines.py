@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.assets.expected_calls import expected_calls_mw
 from microgrid.assets.room import Redundancy
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
@@ -104,6 +105,7 @@ class BackupEngines(Asset):
 
         self._pay(block, power, running)
         block.injects(lambda t: power[t])
+        block.after_all(lambda: self._burn_in_calls(block))
         free = block.terms(lambda t: rated * running[t] - power[t])
         lasting = block.numbers(rated if most[min(t + 1, len(most) - 1)] else 0.0 for t in steps)
         block.headroom(
@@ -114,6 +116,18 @@ class BackupEngines(Asset):
                 ramp_mw_per_min=self.unit_power_mw / (self.start_s / SECONDS_PER_MINUTE),
             )
         )
+
+    def _burn_in_calls(self, block: Block) -> None:
+        """Pay for the fuel of expected calls."""
+        called = expected_calls_mw(block, up=True)
+        if called is None:
+            return
+        price, hours = block.profile("fuel_price_usd_per_mmbtu"), block.horizon.hours
+
+        @block.cost(block.horizon.steps)
+        def called_fuel(t: int) -> Linear:
+            r"""\pi^f_t b \Delta_t \sum_s \delta_s r_{s,t}"""
+            return (price[t] * self.fuel_mmbtu_per_mwh * hours[t]) * called[t]
 
     def _pay(self, block: Block, power: Sequence[Linear], running: Sequence[Linear]) -> None:
         steps, hours = block.horizon.steps, block.horizon.hours

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from microgrid.assets.asset import Asset
+from microgrid.assets.expected_calls import expected_calls_mw
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.commitment import Commitment, Units, commit
@@ -30,7 +31,8 @@ class Engines(Asset):
     r"""Identical engines at one bus.
 
     The fuel curve is either one heat rate with a no-load term, ``f = a n + b p``, or points of a datasheet, read as
-    the convex envelope over running units ``f \ge a_k n + b_k p`` (exact as long as fuel has a price).
+    the convex envelope over running units ``f \ge a_k n + b_k p`` (exact as long as fuel has a price). Expected calls
+    of reserves burn at the steepest part of that curve.
     """
 
     behaviour: ClassVar[Behaviour] = "generator"
@@ -157,6 +159,7 @@ class Engines(Asset):
         self._limit_units(block, running)
         self._pay(block, power, fuel, commitment)
         block.injects(lambda t: power[t])
+        block.after_all(lambda: self._burn_in_calls(block))
         speed = self.reserve_ramp_mw_per_min or self.ramp_mw_per_min
         block.headroom(
             Headroom(
@@ -167,6 +170,20 @@ class Engines(Asset):
                 speeds_down=() if speed is None else self._speeds(block, power, commitment, speed, rising=False),
             )
         )
+
+    def _burn_in_calls(self, block: Block) -> None:
+        """Pay for what expected calls burn, at the steepest part of the fuel curve."""
+        called = expected_calls_mw(block, up=True)
+        if called is None:
+            return
+        price, hours = block.profile("fuel_price_usd_per_mmbtu"), block.horizon.hours
+        steepest = max(slope for _, slope in self.fuel_lines())
+        carbon = self.emission_price_usd_per_t * self.emission_kg_per_mmbtu / 1000.0
+
+        @block.cost(block.horizon.steps)
+        def called_fuel(t: int) -> Linear:
+            r"""((\pi^f_t + \pi^{CO2} \epsilon) b + c^{om}) \Delta_t \sum_s \delta_s r_{s,t}"""
+            return (((price[t] + carbon) * steepest + self.variable_om_usd_per_mwh) * hours[t]) * called[t]
 
     def _speeds(
         self, block: Block, power: Sequence[Linear], commitment: Commitment, speed: float, *, rising: bool

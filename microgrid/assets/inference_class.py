@@ -91,15 +91,5 @@ class InferenceClass(Declared):
         accepted = 0.0 if self.defer_h else 1.0 - self.sheddable_share
         return accepted / (self.brownout.throughput_gain if self.brownout else 1.0)
 
-    def saves_at_once(self, idle_share: float) -> bool:
-        """True when a call can lower the class' power: by brownout, or by refusing what is served at once."""
-        browns = self.brownout is not None and self.brownout.saves(idle_share) > 0
-        return browns or (self.sheddable_share > 0 and self.defer_h == 0)
-
-    def floor_share(self, idle_share: float) -> float:
-        """Least power above parked replicas, of that of the load in normal operation: shed, the rest in brownout."""
-        saved = max(0.0, self.brownout.saves(idle_share)) if self.brownout else 0.0
-        return (1.0 - self.sheddable_share) * (1.0 - idle_share - saved)
-
 
 __all__ = ["Brownout", "InferenceClass", "Replica"]

@@ -88,7 +88,7 @@ def solved(
     import_limit_mw: float = 1000.0,
     export_limit_mw: float = 0.0,
     poi: Mapping[str, object] | None = None,
-    gap: float = 1e-9,
+    gap: float = 1e-7,
 ) -> Outcome:
     """Solve the parts behind a meter at an energy price, and check every row of the answer with plain numbers."""
     horizon = time_axis(len(price), step_min, start, wraps=wraps)

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from microgrid.assets.ai_inference import AiInference
 from microgrid.assets.ai_training import AiTraining
+from microgrid.assets.backup_engines import BackupEngines
 from microgrid.assets.battery import Battery
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
+from microgrid.assets.poi import Poi
 from microgrid.assets.programs.ancillary_services import AncillaryServices
 from microgrid.assets.ups import Ups
 from microgrid.formulation.algebra import number
@@ -67,6 +69,22 @@ def test_inference_answers_a_call_no_faster_than_it_can(campus: Bench) -> None:
     assert campus({"infer": slow, "as": market()}, [50.0])["as.up.infer.sold_mw"] == pytest.approx([1.1])
     firm = campus({"infer": hall({"all": WORTH}), "as": market()}, [50.0])
     assert "infer" not in firm.campus.headrooms
+
+
+def test_calls_of_inference_forgo_income_and_availability(campus: Bench) -> None:
+    free = {"sheddable_share": 0.5, "shed_cost_usd_per_million_tokens": 0.25, **WORTH}
+    classes = {"chat": {"share": 0.5, **free}, "bulk": {"share": 0.5, "brownout": BROWNOUT, **WORTH}}
+    infer = hall(classes, idle_kw=2.0, room={"pue": 1.25})
+    outcome = campus({"infer": infer, "as": called(("infer",), 0.2, price=150.0)}, [50.0])
+    # Chat refuses 1.25 MW that save 0.8 each, bulk browns out 2.5 MW that save 1 - 1/2 - 0.2/2 = 0.4 each: 2 MW of IT.
+    assert outcome["as.up.infer.sold_mw"] == pytest.approx([2.5])
+    assert outcome.money["infer.chat.refusing.called_service"] == pytest.approx(0.2 * 1.25 * 1.25 * 360.0)
+    assert outcome.money["infer.bulk.slowing.called_service"] == pytest.approx(0.2 * 2.5 * 0.5 * 360.0)
+    level = {"fee_usd_per_month": 744000.0, "credits": [{"availability": 0.95, "credit_share": 1.0}]}  # 1000 $ an hour
+    strict = hall({"chat": {**free, "service_level": level}}, room={"pue": 1.0})
+    outcome = campus({"infer": strict, "as": called(("infer",), 0.2, price=150.0)}, [50.0], gap=1e-7)
+    assert outcome["as.up.infer.sold_mw"] == pytest.approx([1.25])  # a fifth of it is a twentieth of the requests
+    assert outcome["infer.chat.availability"] == pytest.approx([0.95])
 
 
 # -- speed beside the schedule -----------------------------------------------------------------------------------
@@ -141,6 +159,25 @@ def test_expected_calls_leave_the_battery_and_are_charged_again(campus: Bench) -
         8.0 / 1.1
     )  # 8 - 0.2 r must carry r for an hour: 2 r <= 8 - 0.2 r
     assert outcome["as.up.b.sold_mw"] == pytest.approx([8.0 / 2.2])
+
+
+def test_engines_burn_fuel_in_expected_calls(page: Bench, axis: Bench) -> None:
+    curve = [{"power_mw": 5.0, "fuel_mmbtu_per_h": 45.0}, {"power_mw": 10.0, "fuel_mmbtu_per_h": 85.0}]  # 9, then 8
+    unit = Engines(
+        bus="E", units=1, unit_power_mw=10.0, fuel_curve=[*curve, {"power_mw": 11.0, "fuel_mmbtu_per_h": 95.0}],
+        fuel_price_usd_per_mmbtu=3.0, variable_om_usd_per_mwh=5.0, emission_kg_per_mmbtu=50.0,
+        emission_price_usd_per_t=20.0,
+    )  # fmt: skip
+    spare = BackupEngines(
+        bus="E", units=1, unit_power_mw=4.0, permit_h_per_year=99.0, fuel_mmbtu_per_mwh=9.5,
+        fuel_price_usd_per_mmbtu=20.0,
+    )  # fmt: skip
+    parts = {"poi": Poi(bus="P", import_limit_mw=9.0), "e": unit, "d": spare, "as": called(("e", "d"), 0.1)}
+    sold = {"as.up.e.sold_mw": np.array([2.0]), "as.up.d.sold_mw": np.array([1.0])}
+    outcome = page(parts, axis(1, 30), {}, sold)
+    # The last points of the curve need 10 MMBtu/MWh; a tonne of CO2 adds a dollar a MMBtu.
+    assert outcome.money["e.called_fuel"] == pytest.approx(0.1 * 2.0 * 0.5 * (10.0 * 4.0 + 5.0))
+    assert outcome.money["d.called_fuel"] == pytest.approx(0.1 * 1.0 * 0.5 * 190.0)
 
 
 def test_expected_calls_count_as_cycles_of_battery_and_ups(campus: Bench) -> None:

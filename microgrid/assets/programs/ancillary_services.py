@@ -69,7 +69,7 @@ class Provider(Declared):
     worth_usd_per_mwh: Profile | None = quantity(
         "$/MWh",
         "what a MWh not consumed (or generated) costs the provider when called, beside what its own page reckons "
-        "(energy and wear of storage, work of training jobs, hash of miners); required where calls are expected",
+        "(see its description; often 0); required where calls are expected",
         symbol="v", default=None,
     )  # fmt: skip
 
@@ -82,8 +82,9 @@ class AncillaryServices(Program):
     that a call never breaks the interconnection agreement; unless it exempts calls, what is sold within a response
     time also stays within the ramp and variation limits of the meter.
 
-    Expected calls, ``\delta_s r``, are energy: they leave the store of a battery or UPS, the work of a training job and
-    the hash of miners, and settle at `energy_price_usd_per_mwh`. Charges and peaks are reckoned on the scheduled import.
+    Expected calls, ``\delta_s r``, are energy: they leave the store of a battery or UPS, the work of training jobs, the
+    hash of miners and the requests of inference, and burn fuel in engines. They settle at `energy_price_usd_per_mwh`.
+    Charges and peaks are reckoned on the scheduled import.
     """
 
     example: ClassVar[Mapping[str, object]] = {

@@ -139,7 +139,8 @@ class RelayReserve(Program):
         if room is None or room.up is None:
             return
         steps, left, rating = block.horizon.steps, room.up, entry.largest_mw
-        offered = [total([left[t], *(claim.mw[t] for claim in room.claims_up)]) for t in steps]
+        claims = room.claims_up
+        offered = block.terms(lambda t: total([left[t], *(claim.mw[t] for claim in claims)]))
         lost = block.variable(
             "withdrawn_mw", steps, "MW", "headroom of the asset that trips with the block", upper=rating, of=name
         )
