@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from math import acos, tan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lp_block import pinned
 
 from microgrid.assets.battery import Battery
 from microgrid.assets.facility_load import FacilityLoad
@@ -16,8 +23,11 @@ from microgrid.assets.solar import Solar
 from microgrid.dispatch.run import dispatch
 from microgrid.errors import InvalidInput
 from microgrid.formulation.horizon import Horizon
+from microgrid.tariffs.bill import bill
+from microgrid.tariffs.determinants.apparent import facet_error
 from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.part import TariffPart
+from microgrid.tariffs.reading import MeterData
 from microgrid.tariffs.rebill import Rebill, rebill
 
 HORIZON = Horizon(pd.Timestamp("2025-05-26 05:00", tz="UTC"), 60, 48, "America/Chicago")
@@ -112,6 +122,28 @@ def test_storage_behind_the_load_meter_sells_nothing() -> None:
     }
     data, _ = _run(tariff, more={"battery": Battery(bus="B", power_mw=80.0, energy_mwh=400.0)})
     assert data["tariff.gross_load_mw"].min() == pytest.approx(0.0, abs=1e-6)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.integers(0, 2**16), st.sampled_from([15, 60]), st.integers(2, 12))
+def test_pinned_facets_are_within_their_size_whatever_the_sign_of_q(seed: int, step_min: int, facets: int) -> None:
+    """The optimiser's kVA of any import and Q lies below the bill's by at most the named share; kvar agrees."""
+    rng = np.random.default_rng(seed)
+    count = 96
+    times = pd.date_range("2025-05-31 12:00", periods=count, freq=f"{step_min}min")
+    bought, kvar = rng.uniform(0, 5000, count), rng.uniform(-6000, 6000, count)
+    tariff = Tariff.model_validate({"id": "t", "meter_window_min": 30, **KVA})
+    part = TariffPart(tariff=tariff, poi="grid", kva_facets=facets)
+    signals = {"import_mw": bought / 1000, "export_mw": np.zeros(count), "reactive_mvar": kvar / 1000}
+    block = pinned(part, times, step_min, signals)
+    _, point = block.program.solve()
+    paid = {name: values.sum() for name, values in block.program.paid(point).items()}
+    load = MeterData(times, step_min, bought, np.zeros(count), kva=np.hypot(bought, kvar), kvar=kvar)
+    billed = bill(tariff, load).by_charge
+    size = facet_error(facets)
+    assert (1.0 - size) * billed["kva"] - 0.01 <= paid["tariff.kva.demand"] <= billed["kva"] + 0.01
+    for name in ("kvar", "lagging"):
+        assert paid[f"tariff.{name}.demand"] == pytest.approx(billed[name], abs=0.01)
 
 
 def test_two_meters_cannot_share_the_parts() -> None:
