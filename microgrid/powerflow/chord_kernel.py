@@ -136,7 +136,7 @@ def _mismatch(equations: Equations, kin: Kin, desk: np.ndarray, note: np.ndarray
         for c in range(WIDTH):
             p, q = own[P_GAP + c], own[Q_GAP + c]
             size, before = abs(p) + abs(q), note[ERROR + c]  # no less than either part, and NaN if one is
-            note[ERROR + c] = before if size <= before else size  # noqa: FURB136 -- `max` may drop a NaN
+            note[ERROR + c] = before if size <= before or before != before else size  # noqa: PLR0124 -- NaN stays
             ratio = (own[V_REAL + c] * own[V_REAL + c] + own[V_IMAG + c] * own[V_IMAG + c]) * inverse
             scale = 3.0 - 3.0 * ratio + ratio * ratio  # 1/ratio near one
             own[P_GAP + c] = p * scale
@@ -183,7 +183,7 @@ def _advance(equations: Equations, desk: np.ndarray, note: np.ndarray) -> None:
         for c in range(WIDTH):
             angle, growth = own[P_GAP + c], own[Q_GAP + c]
             size, before = abs(angle) + abs(growth), note[STEP + c]
-            note[STEP + c] = before if size <= before else size  # noqa: FURB136 -- `max` may drop a NaN
+            note[STEP + c] = before if size <= before or before != before else size  # noqa: PLR0124 -- NaN stays
             scale = (1.0 + min(0.5, max(-0.5, growth))) / np.sqrt(1.0 + angle * angle)
             vr, vi = own[V_REAL + c], own[V_IMAG + c]
             own[V_REAL + c] = (vr - angle * vi) * scale

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from pandapower.auxiliary import _add_auxiliary_elements, _init_runpp_options
@@ -52,7 +53,7 @@ class PerUnit:
 def to_per_unit(net: Any) -> PerUnit:
     """Convert a copy of `net` with pandapower; raises InvalidInput when it cannot be a power-flow case."""
     check_supported(net)
-    net = copy.deepcopy(net)
+    net = _private_copy(net)
     options: dict[str, Any] = {"trafo_model": "t", "consider_line_temperature": False} | model_options(net)
     _init_runpp_options(
         net,
@@ -80,6 +81,12 @@ def to_per_unit(net: Any) -> PerUnit:
     except UserWarning as refusal:
         raise InvalidInput(Problem(rule=str(refusal), field="network")) from refusal
     return PerUnit(net, ppc, ppci)
+
+
+def _private_copy(net: Any) -> Any:
+    """A copy that conversion may write into; empty tables, most of a net, have nothing to write to and are shared."""
+    shared = {id(table): table for table in net.values() if isinstance(table, pd.DataFrame) and not len(table)}
+    return copy.deepcopy(net, shared)
 
 
 def extract(net: Any) -> Grid:

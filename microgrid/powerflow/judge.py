@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,13 +33,12 @@ class RowLimits:
         return cls(low, high, limits.loading_percent)
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Per column: proof of the solution, then the extremes with the element they belong to (bus or branch row).
 
-    `loading` is loading over its limit (1 = at the limit); `low` and `high` are the voltages nearest to or farthest
-    beyond their limit, with `low_margin` and `high_margin` (negative = broken); `change` is the largest |dV| against
-    the intact network.
+    A NamedTuple because numba reads those. `loading` is loading over its limit (1 = at the limit); `low` and `high` are
+    the voltages nearest to or farthest beyond their limit, with `low_margin` and `high_margin` (negative = broken);
+    `change` is the largest |dV| against the intact network.
     """
 
     residual: np.ndarray
@@ -55,12 +55,8 @@ class Verdict:
     @classmethod
     def blank(cls, columns: int) -> Verdict:
         """Arrays to be filled."""
-        number = [np.zeros(columns) for _ in range(5)]
-        place = [np.zeros(columns, np.int64) for _ in range(4)]
-        sane = np.zeros(columns, bool)
-        return cls(
-            number[0], sane, number[1], place[0], number[2], place[1], number[3], place[2], number[4], place[3]
-        )  # fmt: skip
+        kinds = {"sane": bool} | dict.fromkeys(("loading_branch", "low_bus", "high_bus", "change_bus"), np.int64)
+        return cls(*(np.zeros(columns, kinds.get(name, float)) for name in cls._fields))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
 """`judge.judge` compiled by numba: one pass over the voltages of each column."""
-# ruff: noqa: C901, PLR0917
+# ruff: noqa: PLR0917
 # mypy: disable-error-code="untyped-decorator"
-# A compiled pass over plain arrays takes them all as arguments.
+# Deep plain loops are what numba compiles well; splitting them further would hide the arithmetic.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba
@@ -13,46 +12,32 @@ import numpy as np
 
 from microgrid.powerflow.flow_kernel import Admittances, admittances
 from microgrid.powerflow.judge import Judged, RowLimits, Verdict
-from microgrid.powerflow.newton import thread_count
-from microgrid.powerflow.solve import SANE_VM_PU, Model
+from microgrid.powerflow.kernel import FAST
+from microgrid.powerflow.newton import in_ranges
+from microgrid.powerflow.proof_kernel import (
+    RESIDUAL,
+    SANE,
+    SIZE,
+    V_IMAG,
+    V_REAL,
+    WIDTH,
+    Demand,
+    demand,
+    prove_chunk,
+    take_voltages,
+)
+from microgrid.powerflow.solve import Model
 
-WIDTH = 128
-
-
-class Demand(NamedTuple):
-    """What the columns had to satisfy: Y in compressed rows, overlay sorted by column, injections, held and fixed rows.
-
-    `hold_row` (bus rows,) is the row in `holds` or -1; `reference` (bus rows,) marks fixed phasors.
-    """
-
-    y_start: np.ndarray
-    y_bus: np.ndarray
-    y: np.ndarray
-    overlay_start: np.ndarray
-    overlay_row: np.ndarray
-    overlay_bus: np.ndarray
-    overlay_delta: np.ndarray
-    power: np.ndarray
-    current: np.ndarray
-    impedance: np.ndarray
-    hold_row: np.ndarray
-    holds: np.ndarray
-    reference: np.ndarray
+# Lanes of the extremes of columns (4 * WIDTH,), and in a second array of their places.
+LOADING, LOW, HIGH, CHANGE = (lane * WIDTH for lane in range(4))
 
 
-class Answer(NamedTuple):
-    """Arrays of a `Verdict`, to be filled."""
+class Chunk(NamedTuple):
+    """Columns `first` … `first + size` of one case."""
 
-    residual: np.ndarray
-    sane: np.ndarray
-    loading: np.ndarray
-    loading_branch: np.ndarray
-    low_margin: np.ndarray
-    low_bus: np.ndarray
-    high_margin: np.ndarray
-    high_bus: np.ndarray
-    change: np.ndarray
-    change_bus: np.ndarray
+    case: int
+    first: int
+    size: int
 
 
 class Bounds(NamedTuple):
@@ -70,174 +55,115 @@ def judge(model: Model, limits: RowLimits, columns: Judged) -> Verdict:
     """Judge all columns, in threads."""
     count = columns.voltage.shape[1]
     verdict = Verdict.blank(count)
-    answer = Answer(*(getattr(verdict, name) for name in Answer._fields))
     bounds = Bounds(limits.low_pu, limits.high_pu, limits.loading_percent, columns.out, columns.dead, columns.case)
-    demand, branches = _demand(model, columns), admittances(model.grid, columns.tapped)
-    threads = thread_count() if count > 512 and judge_columns.signatures else 1
-    share = max(1, -(-count // threads))
-
-    def run(begin: int) -> None:
-        end = min(count, begin + share)
-        judge_columns(demand, branches, bounds, columns.voltage, columns.before, begin, end, answer)
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, range(0, count, share)))
+    wanted, branches = demand(model, columns.points), admittances(model.grid, columns.tapped)
+    voltage, before = np.ascontiguousarray(columns.voltage), np.ascontiguousarray(columns.before)
+    in_ranges(judge_columns, count, lambda begin, end: (wanted, branches, bounds, voltage, before, begin, end, verdict))
     return verdict
 
 
-def _demand(model: Model, columns: Judged) -> Demand:
-    points, grid = columns.points, model.grid
-    count = columns.voltage.shape[1]
-    overlay = points.overlay
-    order = np.argsort(overlay.column, kind="stable")
-    start = np.zeros(count + 1, np.int64)
-    np.cumsum(np.bincount(overlay.column, minlength=count), out=start[1:])
-    hold_row = np.full(grid.buses, -1)
-    hold_row[grid.controlled] = np.arange(len(grid.controlled))
-    reference = np.zeros(grid.buses, bool)
-    reference[grid.reference] = True
-    empty = np.zeros((0, 0), complex)
-    dependent = points.current is not None and points.impedance is not None
-    return Demand(
-        y_start=grid.y_bus.indptr.astype(np.int64),
-        y_bus=grid.y_bus.indices.astype(np.int64),
-        y=grid.y_bus.data,
-        overlay_start=start,
-        overlay_row=overlay.row_bus[order].astype(np.int64),
-        overlay_bus=overlay.column_bus[order].astype(np.int64),
-        overlay_delta=overlay.delta[order].astype(complex),
-        power=np.ascontiguousarray(points.power),
-        current=np.ascontiguousarray(points.current) if dependent else empty,
-        impedance=np.ascontiguousarray(points.impedance) if dependent else empty,
-        hold_row=hold_row,
-        holds=np.ascontiguousarray(points.holds),
-        reference=reference,
-    )
-
-
-@numba.njit(nogil=True)
-def _prove(
-    demand: Demand, bounds: Bounds, voltage: np.ndarray, first: int, count: int, drawn: np.ndarray, answer: Answer
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
+def _watch_buses(
+    bounds: Bounds, desk: np.ndarray, before: np.ndarray, chunk: Chunk, worst: np.ndarray, at: np.ndarray
 ) -> None:
-    """Largest unbalance of each column, from Y and V alone."""
-    for bus in range(voltage.shape[0]):
-        for c in range(count):
-            drawn[bus, c] = 0.0
-        for entry in range(demand.y_start[bus], demand.y_start[bus + 1]):
-            other, y = demand.y_bus[entry], demand.y[entry]
-            for c in range(count):
-                drawn[bus, c] += y * voltage[other, first + c]
-    for c in range(count):
-        for item in range(demand.overlay_start[first + c], demand.overlay_start[first + c + 1]):
-            change = demand.overlay_delta[item] * voltage[demand.overlay_bus[item], first + c]
-            drawn[demand.overlay_row[item], c] += change
-        answer.residual[first + c] = 0.0
-    for bus in range(voltage.shape[0]):
-        if demand.reference[bus]:
-            continue
-        hold = demand.hold_row[bus]
-        for c in range(count):
-            column = first + c
-            if bounds.dead[bounds.case[column], bus]:
-                continue
-            gap = voltage[bus, column] * np.conj(drawn[bus, c]) - demand.power[bus, column]
-            if demand.current.shape[0] > 0:
-                size = abs(voltage[bus, column])
-                gap -= demand.current[bus, column] * size + demand.impedance[bus, column] * size * size
-            error = abs(gap.real) if hold >= 0 and demand.holds[hold, column] else np.sqrt(gap.real**2 + gap.imag**2)
-            if not error <= answer.residual[column]:
-                answer.residual[column] = error
-
-
-@numba.njit(nogil=True)
-def _watch_buses(bounds: Bounds, voltage: np.ndarray, before: np.ndarray, column: int, answer: Answer) -> None:
-    """Voltage extremes of one column."""
-    low = high = np.inf
-    change, sane, case = -1.0, True, bounds.case[column]
-    for bus in range(voltage.shape[0]):
+    """Voltage extremes of one chunk."""
+    case, first, count = chunk
+    worst[LOW : LOW + WIDTH] = np.inf
+    worst[HIGH : HIGH + WIDTH] = np.inf
+    worst[CHANGE : CHANGE + WIDTH] = -1.0
+    at[LOW:] = 0
+    for bus in range(desk.shape[0]):
         if bounds.dead[case, bus]:
             continue
-        value = voltage[bus, column]
-        vm_pu = np.sqrt(value.real**2 + value.imag**2)
-        sane = sane and vm_pu > SANE_VM_PU[0] and vm_pu < SANE_VM_PU[1]
-        if vm_pu - bounds.low_pu[bus] < low:
-            low = vm_pu - bounds.low_pu[bus]
-            answer.low_bus[column] = bus
-        if bounds.high_pu[bus] - vm_pu < high:
-            high = bounds.high_pu[bus] - vm_pu
-            answer.high_bus[column] = bus
-        old = before[bus, column]
-        move = abs(vm_pu - np.sqrt(old.real**2 + old.imag**2))
-        if move > change:
-            change = move
-            answer.change_bus[column] = bus
-    answer.sane[column] = sane
-    answer.low_margin[column] = low
-    answer.high_margin[column] = high
-    answer.change[column] = max(change, 0.0)
+        own, old, low_pu, high_pu = desk[bus], before[bus], bounds.low_pu[bus], bounds.high_pu[bus]
+        for c in range(WIDTH):
+            low, high = own[SIZE + c] - low_pu, high_pu - own[SIZE + c]
+            at[LOW + c] = bus if low < worst[LOW + c] else at[LOW + c]
+            worst[LOW + c] = min(low, worst[LOW + c])
+            at[HIGH + c] = bus if high < worst[HIGH + c] else at[HIGH + c]
+            worst[HIGH + c] = min(high, worst[HIGH + c])
+        for c in range(count):
+            v = old[first + c]
+            change = abs(own[SIZE + c] - np.sqrt(v.real * v.real + v.imag * v.imag))
+            at[CHANGE + c] = bus if change > worst[CHANGE + c] else at[CHANGE + c]
+            worst[CHANGE + c] = max(change, worst[CHANGE + c])
+
+
+@numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
+def _watch_branches(
+    branches: Admittances, bounds: Bounds, desk: np.ndarray, chunk: Chunk, worst: np.ndarray, at: np.ndarray
+) -> None:
+    """Largest squared loading over limit of one chunk."""
+    case, first, count = chunk
+    worst[LOADING : LOADING + WIDTH] = 0.0
+    at[LOADING : LOADING + WIDTH] = 0
+    for branch in range(branches.from_bus.shape[0]):
+        limit, place = bounds.loading_percent[branch], branches.tapped[branch]
+        scale_from, scale_to = (branches.scale[2, branch] / limit) ** 2, (branches.scale[3, branch] / limit) ** 2
+        scale_from = scale_from if scale_from > 0.0 else 0.0  # noqa: FURB136 -- NaN, no rating, counts as no load
+        scale_to = scale_to if scale_to > 0.0 else 0.0  # noqa: FURB136
+        if bounds.out[case, branch] or (scale_from == 0.0 and scale_to == 0.0):
+            continue
+        f, t, y = desk[branches.from_bus[branch]], desk[branches.to_bus[branch]], branches.y
+        y_ff, y_ft, y_tf, y_tt = y[0, branch], y[1, branch], y[2, branch], y[3, branch]
+        if place >= 0:
+            for c in range(count):
+                tap = branches.y_tapped[:, place, first + c]
+                v_from, v_to = complex(f[V_REAL + c], f[V_IMAG + c]), complex(t[V_REAL + c], t[V_IMAG + c])
+                into_from, into_to = tap[0] * v_from + tap[1] * v_to, tap[2] * v_from + tap[3] * v_to
+                square = (into_from.real**2 + into_from.imag**2) * scale_from
+                square = max(square, (into_to.real**2 + into_to.imag**2) * scale_to)
+                at[LOADING + c] = branch if square > worst[LOADING + c] else at[LOADING + c]
+                worst[LOADING + c] = max(square, worst[LOADING + c])
+            continue
+        for c in range(WIDTH):
+            fr, fi, tr, ti = f[V_REAL + c], f[V_IMAG + c], t[V_REAL + c], t[V_IMAG + c]
+            real = y_ff.real * fr - y_ff.imag * fi + y_ft.real * tr - y_ft.imag * ti
+            imag = y_ff.real * fi + y_ff.imag * fr + y_ft.real * ti + y_ft.imag * tr
+            square = (real * real + imag * imag) * scale_from
+            real = y_tf.real * fr - y_tf.imag * fi + y_tt.real * tr - y_tt.imag * ti
+            imag = y_tf.real * fi + y_tf.imag * fr + y_tt.real * ti + y_tt.imag * tr
+            square = max(square, (real * real + imag * imag) * scale_to)
+            at[LOADING + c] = branch if square > worst[LOADING + c] else at[LOADING + c]
+            worst[LOADING + c] = max(square, worst[LOADING + c])
 
 
 @numba.njit(nogil=True)
-def _watch_branches(
-    branches: Admittances, bounds: Bounds, voltage: np.ndarray, first: int, count: int, answer: Answer
-) -> None:
-    """Worst loading over limit of each column."""
+def _write(verdict: Verdict, first: int, count: int, note: np.ndarray, worst: np.ndarray, at: np.ndarray) -> None:
     for c in range(count):
-        answer.loading[first + c] = 0.0
-        answer.loading_branch[first + c] = 0
-    for branch in range(branches.from_bus.shape[0]):
-        from_bus, to_bus, place = branches.from_bus[branch], branches.to_bus[branch], branches.tapped[branch]
-        y_ff, y_ft, y_tf, y_tt = (
-            branches.y[0, branch],
-            branches.y[1, branch],
-            branches.y[2, branch],
-            branches.y[3, branch],
-        )
-        limit = bounds.loading_percent[branch]
-        scale_from = (branches.scale[2, branch] / limit) ** 2
-        scale_to = (branches.scale[3, branch] / limit) ** 2
-        scale_from = 0.0 if np.isnan(scale_from) else scale_from
-        scale_to = 0.0 if np.isnan(scale_to) else scale_to
-        if scale_from == 0.0 and scale_to == 0.0:
-            continue
-        for c in range(count):
-            column = first + c
-            if bounds.out[bounds.case[column], branch]:
-                continue
-            if place >= 0:
-                y_ff, y_ft = branches.y_tapped[0, place, column], branches.y_tapped[1, place, column]
-                y_tf, y_tt = branches.y_tapped[2, place, column], branches.y_tapped[3, place, column]
-            v_from, v_to = voltage[from_bus, column], voltage[to_bus, column]
-            into_from, into_to = y_ff * v_from + y_ft * v_to, y_tf * v_from + y_tt * v_to
-            square = (into_from.real**2 + into_from.imag**2) * scale_from
-            other = (into_to.real**2 + into_to.imag**2) * scale_to
-            square = max(square, other)
-            if square > answer.loading[column]:
-                answer.loading[column] = square
-                answer.loading_branch[column] = branch
-    for c in range(count):
-        answer.loading[first + c] = np.sqrt(answer.loading[first + c])
+        column = first + c
+        verdict.residual[column], verdict.sane[column] = note[RESIDUAL + c], note[SANE + c] == 1.0
+        verdict.loading[column], verdict.loading_branch[column] = np.sqrt(worst[LOADING + c]), at[LOADING + c]
+        verdict.low_margin[column], verdict.low_bus[column] = worst[LOW + c], at[LOW + c]
+        verdict.high_margin[column], verdict.high_bus[column] = worst[HIGH + c], at[HIGH + c]
+        verdict.change[column], verdict.change_bus[column] = max(worst[CHANGE + c], 0.0), at[CHANGE + c]
 
 
 @numba.njit(nogil=True, cache=True)
 def judge_columns(
-    demand: Demand,
+    wanted: Demand,
     branches: Admittances,
     bounds: Bounds,
     voltage: np.ndarray,
     before: np.ndarray,
     begin: int,
     end: int,
-    answer: Answer,
+    verdict: Verdict,
 ) -> None:
-    """Fill the answer for columns `begin` … `end`."""
-    drawn = np.zeros((voltage.shape[0], WIDTH), np.complex128)
-    for first in range(begin, end, WIDTH):
-        count = min(WIDTH, end - first)
-        _prove(demand, bounds, voltage, first, count, drawn, answer)
-        _watch_branches(branches, bounds, voltage, first, count, answer)
-        for column in range(first, first + count):
-            _watch_buses(bounds, voltage, before, column, answer)
+    """Fill the verdict for columns `begin` … `end`, in chunks of one case."""
+    desk, note = np.ones((voltage.shape[0], 5 * WIDTH)), np.zeros(2 * WIDTH)
+    worst, at = np.zeros(4 * WIDTH), np.zeros(4 * WIDTH, np.int64)
+    first = begin
+    while first < end:
+        case, count = bounds.case[first], 1
+        while count < WIDTH and first + count < end and bounds.case[first + count] == case:
+            count += 1
+        take_voltages(voltage, desk, first, count)
+        prove_chunk(wanted, desk, note, first, count)
+        _watch_branches(branches, bounds, desk, Chunk(case, first, count), worst, at)
+        _watch_buses(bounds, desk, before, Chunk(case, first, count), worst, at)
+        _write(verdict, first, count, note, worst, at)
+        first += count
 
 
 __all__ = ["judge"]

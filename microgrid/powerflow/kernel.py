@@ -267,7 +267,8 @@ def _largest(x: np.ndarray, largest: np.ndarray) -> None:
             values = x[row, part]
             for c in range(values.shape[0]):
                 size = abs(values[c])
-                largest[c] = largest[c] if size <= largest[c] else size  # noqa: FURB136
+                before = largest[c]
+                largest[c] = before if size <= before or before != before else size  # noqa: PLR0124 -- NaN stays
 
 
 @numba.njit(fastmath=FAST, error_model="numpy", nogil=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -61,6 +63,18 @@ def announce_compilation() -> None:
     """Say that the first call takes a compilation, when it does."""
     if not compiled():
         log.info("compiling the power-flow kernels, once on this machine (about 30 s)")
+
+
+def in_ranges(compiled: Any, count: int, arguments: Callable[[int, int], tuple[Any, ...]]) -> None:
+    """Call a compiled function for ranges of columns in threads, with the arguments for (begin, end)."""
+    threads = thread_count() if count > 512 and compiled.signatures else 1  # numba compiles in one
+    share = max(1, -(-count // threads))
+    ranges = [(begin, min(count, begin + share)) for begin in range(0, count, share)]
+    if len(ranges) == 1:
+        compiled(*arguments(*ranges[0]))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda ends: compiled(*arguments(*ends)), ranges))
 
 
 class Network:
@@ -285,4 +299,4 @@ def _complex(values: np.ndarray | None, buses: int, total: int) -> np.ndarray:
     return np.zeros((buses, total), complex) if values is None else np.broadcast_to(values, (buses, total))
 
 
-__all__ = ["Network", "compiled", "numba_pays", "thread_count"]
+__all__ = ["Network", "compiled", "in_ranges", "numba_pays", "thread_count"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections
-from microgrid.powerflow.newton import Network
+from microgrid.powerflow.newton import Network, numba_pays
 from microgrid.powerflow.points import Overlay, Points
 
 RESIDUAL_TOLERANCE_PU = 1e-7
@@ -102,11 +102,20 @@ def residual(model: Model, points: Points, voltage: np.ndarray) -> np.ndarray:
     return largest
 
 
+def prove(model: Model, points: Points, voltage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`residual` of each column, and whether all its live voltages are sane; compiled when numba is there."""
+    if numba_pays(voltage.size):
+        from microgrid.powerflow.proof_kernel import proof  # noqa: PLC0415 -- numba must stay optional
+
+        return proof(model, points, voltage)
+    with np.errstate(all="ignore"):
+        return residual(model, points, voltage), _sane(points, voltage)
+
+
 def solve_points(model: Model, points: Points) -> Solved:
     """Solve all columns; those that fail or cannot be proven start again from the DC solution with more iterations."""
     solution = model.network.solve(points)
-    with np.errstate(all="ignore"):
-        proof, sane = residual(model, points, solution.voltage), _sane(points, solution.voltage)
+    proof, sane = prove(model, points, solution.voltage)
     good = solution.converged & (proof <= RESIDUAL_TOLERANCE_PU) & sane
     status = np.where(good, Status.SOLVED, Status.DIVERGENT).astype(np.int8)
     solved = Solved(solution.voltage, status, solution.iterations, proof)
@@ -130,8 +139,7 @@ def _restart(model: Model, points: Points, solved: Solved) -> Solved:
         start = np.where(again.frozen, again.start, start)
     again = replace(again, start=start)
     solution = model.network.solve(again, max_iterations=RESTART_ITERATIONS, chord=False)
-    with np.errstate(all="ignore"):
-        proof, sane = residual(model, again, solution.voltage), _sane(again, solution.voltage)
+    proof, sane = prove(model, again, solution.voltage)
     good = solution.converged & (proof <= RESIDUAL_TOLERANCE_PU) & sane
     voltage, status = solved.voltage.copy(), solved.status.copy()
     iterations, proven = solved.iterations.copy(), solved.residual.copy()
@@ -160,6 +168,7 @@ __all__ = [
     "Status",
     "drawn_power",
     "points_of",
+    "prove",
     "residual",
     "solve_points",
     "starting_voltage",

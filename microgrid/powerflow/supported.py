@@ -46,7 +46,7 @@ def _component_tables(net: Any) -> list[tuple[str, pd.DataFrame]]:
     for name, table in net.items():
         if not isinstance(table, pd.DataFrame) or name.startswith(("res_", "_")) or name in NOT_A_COMPONENT:
             continue
-        if not any(column in table.columns for column in CONNECTS):
+        if not len(table) or not any(column in table.columns for column in CONNECTS):
             continue
         found.append((name, table[table["in_service"].astype(bool)] if "in_service" in table.columns else table))
     return found

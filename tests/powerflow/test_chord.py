@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from microgrid.powerflow import judge_kernel
 from microgrid.powerflow.extract import extract
+from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.injections import injections
+from microgrid.powerflow.judge import Judged, RowLimits, _judge_numpy
 from microgrid.powerflow.newton import Network
 from microgrid.powerflow.points import Overlay, Points
-from microgrid.powerflow.solve import Model, points_of, residual, warm_start
+from microgrid.powerflow.solve import Model, points_of, prove, residual, warm_start
 
 pytest.importorskip("numba")
 COLUMNS = 192
@@ -44,7 +47,7 @@ def lost(grid: Any, name: str, columns: np.ndarray) -> Overlay:
     branches = grid.branches
     row = [label.endswith(name) for label in branches.label].index(True)
     f, t = branches.from_bus[row], branches.to_bus[row]
-    y = np.array([branches.y_ff[row], branches.y_ft[row], branches.y_tf[row], branches.y_tt[row]])
+    y = np.array([part[row] for part in branch_y(branches)])
     many = len(columns)
     ends = np.tile([[f, f], [f, t], [t, f], [t, t]], (many, 1))
     return Overlay(np.repeat(columns, 4), ends[:, 0], ends[:, 1], np.tile(-y, many))
@@ -63,6 +66,37 @@ def test_mixed_columns_agree_with_newton(ring_network: Any, make_profiles: Any, 
     np.testing.assert_allclose(shared.voltage, newton.voltage, atol=2e-9)
     assert residual(model, points, shared.voltage).max() <= 1e-7
     np.testing.assert_allclose(shared.voltage[points.frozen], points.start[points.frozen], rtol=1e-13)
+
+
+def test_compiled_proof_and_judgement_say_what_numpy_says(ring_network: Any, make_profiles: Any) -> None:
+    net = ring_network(generator=True)
+    net.load["const_z_p_percent"] = 30.0
+    model, points = mixed_points(net, make_profiles(net, COLUMNS))
+    solved, grid = model.network.solve(points).voltage, model.grid
+    random = np.random.default_rng(3)
+    voltage = solved * (1.0 + 0.01 * random.normal(size=solved.shape))  # off the solution, so that there is a residual
+    voltage[4, 7] *= 2.0
+    points.power[2, 9] = np.nan
+    compiled, sane = prove(model, points, voltage)
+    np.testing.assert_allclose(compiled, residual(model, points, voltage), rtol=1e-12)
+    assert np.isnan(compiled[9])
+    assert np.flatnonzero(~sane).tolist() == [7]
+    assert points.kin is not None
+    assert points.frozen is not None
+    out = np.zeros((3, len(grid.branches.label)), bool)
+    out[1, 2], out[2, 4] = True, True
+    dead = np.stack([points.frozen[:, points.kin == number][:, 0] for number in range(3)])
+    tap = np.exp(0.02 * random.normal(size=COLUMNS))
+    tapped = Tapped(np.array([1]), np.stack([y[1] * tap[None] for y in branch_y(grid.branches)]))
+    limits = RowLimits(np.full(grid.buses, 0.95), np.full(grid.buses, 1.05), np.full(len(out[0]), 90.0))
+    judged = Judged(points, voltage, solved, tapped, points.kin, out, dead)
+    mine, theirs = judge_kernel.judge(model, limits, judged), _judge_numpy(model, limits, judged)
+    for name, values in theirs._asdict().items():
+        np.testing.assert_allclose(getattr(mine, name), values, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def branch_y(branches: Any) -> tuple[np.ndarray, ...]:
+    return branches.y_ff, branches.y_ft, branches.y_tf, branches.y_tt
 
 
 def test_a_wild_column_is_left_to_newton(ring_network: Any, make_profiles: Any) -> None:
