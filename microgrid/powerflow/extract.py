@@ -84,9 +84,9 @@ def to_per_unit(net: Any) -> PerUnit:
 
 
 def _private_copy(net: Any) -> Any:
-    """A copy that conversion may write into; empty tables, most of a net, have nothing to write to and are shared."""
-    shared = {id(table): table for table in net.values() if isinstance(table, pd.DataFrame) and not len(table)}
-    return copy.deepcopy(net, shared)
+    """A copy that conversion may write into; what it only reads is shared: empty tables and standard types."""
+    empty = [table for table in net.values() if isinstance(table, pd.DataFrame) and not len(table)]
+    return copy.deepcopy(net, {id(item): item for item in (*empty, net.std_types)})
 
 
 def extract(net: Any) -> Grid:

@@ -76,6 +76,8 @@ def injections(grid: Grid, profiles: Profiles, begin: int, end: int) -> Injectio
     power = np.repeat(grid.constant_power[:, None], end - begin, axis=1)
     current = impedance = None
     for name, table in grid.tables.items():
+        if not len(table.index):
+            continue
         p = _series(profiles.p_mw.get(name), table.p_mw, begin, end)
         q = _series(profiles.q_mvar.get(name), table.q_mvar, begin, end)
         if name == "load" and grid.load_shares.any:
@@ -83,7 +85,7 @@ def injections(grid: Grid, profiles: Profiles, begin: int, end: int) -> Injectio
             shares = grid.load_shares
             p = p * (1.0 - shares.current_p - shares.impedance_p)[:, None]
             q = q * (1.0 - shares.current_q - shares.impedance_q)[:, None]
-        _add(power, table.incidence(grid.buses), p / grid.base_mva, q / grid.base_mva)
+        _add(power, table.incidence(grid.buses) / grid.base_mva, p, q)
     return Injections(power, current, impedance, _set_points(grid, profiles, begin, end))
 
 

@@ -65,7 +65,7 @@ class Recorder:
             name: len(self.grid.branches.label) for name in BRANCH
         }
         for name in sorted(self.keep):
-            self.arrays[name] = np.full((sizes[name], self.steps), np.nan, self.dtype)
+            self.arrays[name] = np.empty((sizes[name], self.steps), self.dtype)  # every chunk writes all of its columns
         for name in SOURCE:
             self.arrays[name] = np.full((len(self.grid.sources.label), self.steps), np.nan)
         for name in GENERATOR:
@@ -82,14 +82,17 @@ class Recorder:
 
     def write_buses(self, place: slice, voltage: np.ndarray, ok: np.ndarray) -> None:
         """Write voltages of the net's buses; dead buses are NaN."""
-        dead = self.grid.bus_row < 0
-        for name, values in (("vm_pu", np.abs), ("va_degree", _degrees)):
+        for name, fill in (("vm_pu", _magnitude), ("va_degree", _degrees)):
             if name not in self.arrays:
                 continue
-            out = values(voltage)[self.grid.bus_row]
-            if dead.any():
-                out[dead] = np.nan
-            self.write(name, place, out, ok)
+            rows = self.arrays[name][:, place]
+            for bus, row in enumerate(self.grid.bus_row):
+                if row < 0:
+                    rows[bus] = np.nan
+                else:
+                    fill(voltage[row], rows[bus])
+            if not ok.all():
+                rows[:, ~ok] = np.nan
 
     def write_branches(self, place: slice, voltage: np.ndarray, ok: np.ndarray, tapped: Tapped) -> None:
         """Write branch powers, currents and loadings, and the losses, of one chunk."""
@@ -143,8 +146,13 @@ class Recorder:
         return xr.Dataset(variables, coordinates | self.coordinates)
 
 
-def _degrees(voltage: np.ndarray) -> np.ndarray:
-    return np.asarray(np.angle(voltage, deg=True))
+def _magnitude(voltage: np.ndarray, out: np.ndarray) -> None:
+    np.abs(voltage, out=out, casting="same_kind")
+
+
+def _degrees(voltage: np.ndarray, out: np.ndarray) -> None:
+    np.arctan2(voltage.imag, voltage.real, out=out, casting="same_kind")
+    out *= 180.0 / np.pi
 
 
 __all__ = ["EVERYTHING", "Recorder"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,12 @@ from microgrid.powerflow import reference
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.flows import Tapped
-from microgrid.powerflow.injections import check_profiles, injections
+from microgrid.powerflow.grid import Grid
+from microgrid.powerflow.injections import Injections, check_profiles, injections
+from microgrid.powerflow.newton import thread_count
 from microgrid.powerflow.outputs import EVERYTHING, Recorder
 from microgrid.powerflow.record import prepare_controls, record
-from microgrid.powerflow.settle import Batch, regulate, settle, settle_in_order
+from microgrid.powerflow.settle import Batch, Regulated, regulate, settle, settle_in_order
 from microgrid.powerflow.solve import Model, Status, warm_start
 
 log = logging.getLogger(__name__)
@@ -65,22 +69,65 @@ def run_power_flow(
     model = Model(grid)
     regulated = regulate(net, model, read_controls(net) if controls is None else controls)
     prepare_controls(recorder, regulated)
-    size = chunk or max(256, int(CHUNK_BYTES / (160.0 * (grid.buses + len(grid.branches.label)))))
-    start: np.ndarray | None = None
-    position = regulated.base_position
-    for begin in range(0, profiles.steps, size):
-        place = slice(begin, min(begin + size, profiles.steps))
-        steps = np.arange(place.start, place.stop)
-        given = injections(grid, profiles, place.start, place.stop)
-        start = warm_start(model, given) if start is None else start
-        batch = Batch(steps, given, start, np.repeat(position[:, None], len(steps), axis=1))
-        settled = (settle_in_order if regulated.controls.tap_memory else settle)(regulated, profiles, batch)
-        position = settled.position[:, -1] if regulated.controls.tap_memory else position
-        record(recorder, regulated, profiles, place, settled)
+    size = chunk or _chunk_size(grid, profiles.steps)
+    places = [slice(begin, min(begin + size, profiles.steps)) for begin in range(0, profiles.steps, size)]
+    for done in _solve_chunks(_Job(regulated, profiles, recorder), places):
         if progress is not None:
-            progress(place.stop, profiles.steps)
+            progress(done, profiles.steps)
     _ask_pandapower(net, profiles, recorder)
     return recorder.dataset(times)
+
+
+def _chunk_size(grid: Grid, steps: int) -> int:
+    """Columns solved together: all threads have one chunk in hand, and these keep to `CHUNK_BYTES`."""
+    threads = thread_count()
+    most = int(CHUNK_BYTES / threads / (160.0 * (grid.buses + len(grid.branches.label))))
+    return max(256, min(most, -(-steps // threads)))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all chunks read, and the recorder they write into, each at its own columns."""
+
+    system: Regulated
+    profiles: Profiles
+    recorder: Recorder
+
+    def injections(self, place: slice) -> Injections:
+        """Injections of one chunk."""
+        return injections(self.system.model.grid, self.profiles, place.start, place.stop)
+
+    def run(self, place: slice, given: Injections, start: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Solve and record one chunk from the positions before it; returns those after it."""
+        steps = np.arange(place.start, place.stop)
+        batch = Batch(steps, given, start, np.repeat(position[:, None], len(steps), axis=1))
+        settled = (settle_in_order if self.system.controls.tap_memory else settle)(self.system, self.profiles, batch)
+        record(self.recorder, self.system, self.profiles, place, settled)
+        return settled.position[:, -1]
+
+
+def _solve_chunks(job: _Job, places: list[slice]) -> Iterator[int]:
+    """Solve all chunks, in threads unless one begins where the other ends; yields the steps done."""
+    if not places:
+        return
+    position, first = job.system.base_position, job.injections(places[0])
+    start = warm_start(job.system.model, first)
+    if job.system.controls.tap_memory or len(places) == 1:
+        for place in places:
+            given = first if place == places[0] else job.injections(place)
+            position = job.run(place, given, start, position)
+            yield place.stop
+        return
+    del first
+    with ThreadPoolExecutor(thread_count()) as pool:
+        tasks = {
+            pool.submit(lambda at: job.run(at, job.injections(at), start, position), place): place for place in places
+        }
+        done = 0
+        for task in as_completed(tasks):
+            task.result()
+            done += tasks[task].stop - tasks[task].start
+            yield done
 
 
 def _checked_keep(keep: Iterable[str]) -> frozenset[str]:

@@ -26,8 +26,8 @@ def check_supported(net: Any) -> None:
             rule="the AC power flow does not model this element",
             remedy="replace it by an equivalent of supported elements, or take it out of service",
         )
-        for name, rows in _component_tables(net)
-        if name not in MODELLED and len(rows)
+        for name, rows in _unmodelled_tables(net)
+        if len(rows)
     ]
     options = getattr(net, "user_pf_options", {}) or {}
     problems += [
@@ -41,10 +41,10 @@ def check_supported(net: Any) -> None:
         raise InvalidInput(problems)
 
 
-def _component_tables(net: Any) -> list[tuple[str, pd.DataFrame]]:
+def _unmodelled_tables(net: Any) -> list[tuple[str, pd.DataFrame]]:
     found = []
     for name, table in net.items():
-        if not isinstance(table, pd.DataFrame) or name.startswith(("res_", "_")) or name in NOT_A_COMPONENT:
+        if not isinstance(table, pd.DataFrame) or name.startswith(("res_", "_")) or name in MODELLED | NOT_A_COMPONENT:
             continue
         if not len(table) or not any(column in table.columns for column in CONNECTS):
             continue
