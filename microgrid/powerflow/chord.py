@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from microgrid.powerflow.newton import FINAL_PASS, Network, thread_count
 from microgrid.powerflow.points import Overlay, Points, Solution
 
 FEWEST = 16  # columns; a mean and its factors cost about two Newton solves
-MOST = 4096  # columns about one mean: time steps further apart differ more
+MOST = 8192  # columns about one mean: time steps further apart differ more
 SAMPLE = 64  # columns that make the mean
 
 
@@ -53,12 +54,14 @@ def solve_alike(network: Network, points: Points) -> Solution:
         return solution
     task = _Task.of(network, points, solution)
     threads = thread_count() if chord_kernel.solve_kin.signatures else 1  # numba compiles in one
-    if threads == 1 or len(pieces) == 1:
-        for piece in pieces:
-            task.run(piece)
+    works = (work for piece in pieces for work in task.prepare(piece, threads))
+    if threads == 1:
+        for work in works:
+            chord_kernel.solve_kin(*work)
         return solution
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(task.run, pieces))
+        for done in [pool.submit(chord_kernel.solve_kin, *work) for work in works]:
+            done.result()
     return solution
 
 
@@ -78,8 +81,7 @@ def _pieces(points: Points) -> Iterator[np.ndarray]:
         cuts = np.flatnonzero(np.diff(number[order])) + 1
     for group in np.split(order, cuts):
         if len(group) >= FEWEST:
-            size = min(MOST, max(FEWEST, -(-len(group) // thread_count())))
-            yield from np.array_split(group, -(-len(group) // size))
+            yield from np.array_split(group, -(-len(group) // MOST))
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,11 @@ class _Task:
         )
         return cls(network, laid, Items(start, row, bus, real + 1j * imag), solution)
 
-    def run(self, piece: np.ndarray) -> None:
-        """Solve one piece; nothing is written where its mean has no solution."""
+    def prepare(self, piece: np.ndarray, threads: int) -> Iterator[tuple[Any, ...]]:
+        """Arguments of `solve_kin` for the shares of one piece; none where its mean has no solution.
+
+        Shares are whole chunks of the kernel, so that the answer does not depend on the number of threads.
+        """
         same, plan = self.items.same(piece), self.network.plan
         sample = piece[np.linspace(0, len(piece) - 1, min(SAMPLE, len(piece))).astype(np.int64)]
         mean = self._mean(sample, same=same)
@@ -118,7 +123,9 @@ class _Task:
         if same:
             equations = self.network.edited(equations, *self.items.at(sample[:1]))
             kin = kin._replace(overlay_row=np.zeros(0, np.int64))
-        chord_kernel.solve_kin(equations, plan, factors, kin, 0, len(piece))
+        share = chord_kernel.WIDTH * -(-len(piece) // (threads * chord_kernel.WIDTH))
+        for begin in range(0, len(piece), share):
+            yield equations, plan, factors, kin, begin, min(len(piece), begin + share)
 
     def _mean(self, sample: np.ndarray, *, same: bool) -> Points:
         """The mean of some columns as a single one; admittances are averaged as well."""

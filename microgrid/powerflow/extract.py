@@ -26,7 +26,7 @@ from pandapower.results import init_results
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.powerflow.grid import Branches, ElementTable, Grid, LoadShares, Sources
-from microgrid.powerflow.supported import check_supported, model_options
+from microgrid.powerflow.supported import MODELLED, check_supported, model_options
 
 NO_LIMIT_MVAR = 1e8
 SIGN = {"load": -1.0, "sgen": 1.0, "storage": -1.0, "gen": 1.0}
@@ -84,9 +84,13 @@ def to_per_unit(net: Any) -> PerUnit:
 
 
 def _private_copy(net: Any) -> Any:
-    """A copy that conversion may write into; what it only reads is shared: empty tables and standard types."""
-    empty = [table for table in net.values() if isinstance(table, pd.DataFrame) and not len(table)]
-    return copy.deepcopy(net, {id(item): item for item in (*empty, net.std_types)})
+    """A copy that conversion may write into; empty tables of nothing that is modelled, and standard types, are shared.
+
+    Conversion adds rows to tables of modelled elements even where they are empty: a DC line becomes two generators.
+    """
+    empty = [net[name] for name in net if name not in MODELLED and isinstance(net[name], pd.DataFrame)]
+    shared = [net.std_types, *(table for table in empty if not len(table))]
+    return copy.deepcopy(net, {id(item): item for item in shared})
 
 
 def extract(net: Any) -> Grid:

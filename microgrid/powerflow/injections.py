@@ -85,7 +85,7 @@ def injections(grid: Grid, profiles: Profiles, begin: int, end: int) -> Injectio
             shares = grid.load_shares
             p = p * (1.0 - shares.current_p - shares.impedance_p)[:, None]
             q = q * (1.0 - shares.current_q - shares.impedance_q)[:, None]
-        _add(power, table.incidence(grid.buses) / grid.base_mva, p, q)
+        _add(power, table.incidence(grid.buses, np.full(len(table.index), 1.0 / grid.base_mva)), p, q)
     return Injections(power, current, impedance, _set_points(grid, profiles, begin, end))
 
 

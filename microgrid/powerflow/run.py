@@ -19,7 +19,6 @@ from microgrid.powerflow import reference
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.flows import Tapped
-from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.injections import Injections, check_profiles, injections
 from microgrid.powerflow.newton import thread_count
 from microgrid.powerflow.outputs import EVERYTHING, Recorder
@@ -28,7 +27,7 @@ from microgrid.powerflow.settle import Batch, Regulated, regulate, settle, settl
 from microgrid.powerflow.solve import Model, Status, warm_start
 
 log = logging.getLogger(__name__)
-CHUNK_BYTES = 200e6
+CHUNK_BYTES = 60e6  # of one chunk; every thread has one in hand
 PANDAPOWER_ATTEMPTS = 50
 
 
@@ -69,20 +68,13 @@ def run_power_flow(
     model = Model(grid)
     regulated = regulate(net, model, read_controls(net) if controls is None else controls)
     prepare_controls(recorder, regulated)
-    size = chunk or _chunk_size(grid, profiles.steps)
+    size = chunk or max(256, int(CHUNK_BYTES / (160.0 * (grid.buses + len(grid.branches.label)))))
     places = [slice(begin, min(begin + size, profiles.steps)) for begin in range(0, profiles.steps, size)]
     for done in _solve_chunks(_Job(regulated, profiles, recorder), places):
         if progress is not None:
             progress(done, profiles.steps)
     _ask_pandapower(net, profiles, recorder)
     return recorder.dataset(times)
-
-
-def _chunk_size(grid: Grid, steps: int) -> int:
-    """Columns solved together: all threads have one chunk in hand, and these keep to `CHUNK_BYTES`."""
-    threads = thread_count()
-    most = int(CHUNK_BYTES / threads / (160.0 * (grid.buses + len(grid.branches.label))))
-    return max(256, min(most, -(-steps // threads)))
 
 
 @dataclass(frozen=True)

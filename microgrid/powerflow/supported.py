@@ -65,4 +65,4 @@ def model_options(net: Any) -> dict[str, Any]:
     return {name: options[name] for name in wanted if name in options}
 
 
-__all__ = ["check_supported", "model_options"]
+__all__ = ["MODELLED", "check_supported", "model_options"]

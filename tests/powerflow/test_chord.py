@@ -65,6 +65,8 @@ def test_mixed_columns_agree_with_newton(ring_network: Any, make_profiles: Any, 
     assert newton.converged.all()
     np.testing.assert_allclose(shared.voltage, newton.voltage, atol=2e-9)
     assert residual(model, points, shared.voltage).max() <= 1e-7
+    monkeypatch.setenv("MICROGRID_THREADS", "3")
+    assert (model.network.solve(points).voltage == shared.voltage).all()
     np.testing.assert_allclose(shared.voltage[points.frozen], points.start[points.frozen], rtol=1e-13)
 
 
