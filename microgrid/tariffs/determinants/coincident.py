@@ -34,7 +34,8 @@ class Coincident(Declared):
     `same_year`: one number bills every cycle. `same_month`: each cycle bills its own peaks (12CP); the cycle is the
     group, and one without peaks bills nothing. `next_year`: this year's cycles bill `prior_kw`, and this year's peaks
     bill the twelve cycles of the next; the value of that bill, times `next_year_value`, is what the optimiser weighs,
-    as far as the horizon holds the groups of a year. `prior_kw` and `scale` may name a contract value.
+    as far as the horizon holds the groups of a year; a stated `prior_kw` means it. `prior_kw` and `scale` may name a
+    contract value.
     """
 
     unit: ClassVar[str] = "kW"
@@ -56,6 +57,13 @@ class Coincident(Declared):
     prior_kw: float | str | None = Field(None, description="last year's peaks, kW, or the contract value of that name")
     next_year_value: float = Field(1.0, ge=0.0, description="worth today of a dollar billed next year")
     note: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _prior_peaks_mean_next_year(cls, record: object) -> object:
+        if isinstance(record, dict) and record.get("prior_kw") is not None and "billed" not in record:
+            return {**record, "billed": "next_year"}
+        return record
 
     @model_validator(mode="after")
     def _peaks_given(self) -> Coincident:
