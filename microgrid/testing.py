@@ -10,6 +10,7 @@ Use them in a plugin's own tests::
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,16 @@ from microgrid.formulation.horizon import Horizon
 from microgrid.network.contract import check_contract
 from microgrid.schema.quantity import Declared
 
+ROUNDING = 1e-9
+
 
 def check_asset(candidate: type[Declared], **company: Declared) -> None:
     """Check that an asset or program class keeps the rules of the built-ins.
 
     Its example must validate and survive a round trip; every numeric field must declare a unit and every variable a
     meaning; every rule must carry its equation as docstring; the page must compile to a linear program, on hourly and
-    quarter-hourly steps; an asset must inject. `company` gives other parts that the page needs, by name.
+    quarter-hourly steps, the same whether its rules are read on many steps at once or one by one; an asset must inject.
+    `company` gives other parts that the page needs, by name.
 
     Raises:
         AssertionError: the first rule that is broken, told in words.
@@ -66,11 +70,13 @@ def _check_compiles(candidate: type[Declared], part: Declared, step_min: int, co
     horizon = Horizon(SAMPLE.start, step_min, 24 * 60 // step_min, SAMPLE.zone)
     inputs = {f"it.{'.'.join(reference.path)}": np.ones(horizon.count) for reference in references(part)}
     parts = {**company_of(candidate), **company, "it": part}
-    model = build(parts, horizon, inputs)
+    model = build(parts, horizon, inputs, fewest=2)
     if is_asset(candidate):
         injects = any(name == "it" for name, _ in model.campus.injections)
         assert injects, f"{kind_of(candidate)}: an asset must call block.injects"
-    compile_program(model)
+    at_once, one_by_one = compile_program(model), compile_program(build(parts, horizon, inputs, fewest=inf))
+    same = at_once.rows == one_by_one.rows and abs(at_once.matrix - one_by_one.matrix).max() <= ROUNDING
+    assert same, f"{kind_of(candidate)}: a rule must depend on its position alone"
 
 
 def check_network(net: Any) -> None:

@@ -84,7 +84,8 @@ class Horizon:
 
     @cached_property
     def _month_labels(self) -> list[str]:
-        return list(self.local.strftime("%Y-%m"))
+        stamps = zip(self.local.year.tolist(), self.local.month.tolist(), strict=True)  # a year's strftime takes 80 ms
+        return [f"{year:04d}-{month:02d}" for year, month in stamps]
 
     def previous(self, t: int) -> int | None:
         """Step before `t`; the last step when the horizon wraps, None before the first when it does not."""
