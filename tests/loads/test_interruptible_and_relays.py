@@ -185,7 +185,7 @@ def test_relays_are_refused_that_share_more_than_the_load() -> None:
         relays(share=0.6)
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(st.lists(st.floats(20.0, 140.0), min_size=4, max_size=4), st.floats(0.0, 12.0), st.floats(0.5, 1.0))
 def test_more_room_for_relays_never_earns_less(
     campus: Bench, prices: list[float], most: float, least_share: float

@@ -61,7 +61,7 @@ class RelayReserve(Program):
     )  # fmt: skip
     max_mw: Profile | None = quantity("MW", "most that the campus can sell; unlimited when absent", default=None, ge=0)
     deployed_share: float = quantity(
-        "1", "share of the sold MW that is called on average; ERCOT deploys responsive reserve about 0.1 % of the time",
+        "1", "share of the sold MW that is called on average; 0.1 % is an estimate for ERCOT responsive reserve",
         symbol=r"\delta", default=0.001, ge=0, le=1,
     )  # fmt: skip
     worth_usd_per_mwh: Profile = quantity(
