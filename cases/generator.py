@@ -14,6 +14,7 @@ import pandas as pd
 
 from .climate import DALLAS, NORTHERN_VIRGINIA, Site, weather
 from .markets import energy_price, facility_load, hashprice, inference_request_share
+from .programs import interruption_calls, non_firm_share, peak_likelihood, reserve_prices
 
 DECIMALS = {
     "price_usd_per_mwh": 2,
@@ -23,6 +24,9 @@ DECIMALS = {
     "hashprice_usd_per_ph_day": 2,
     "inference_request_share": 3,
     "facility_mw": 2,
+    "peak_likelihood": 4,
+    "non_firm_share": 0,
+    "interruption_call": 0,
 }
 
 
@@ -38,11 +42,14 @@ class Recipe:
     start: str = ""
     end: str = ""
     facility_peak_mw: float = 10.0
+    programs: bool = False
+    """Only what programs are paid by and called on, drawn from the price and weather of the same seed."""
 
 
 RECIPES = {
     "quickstart": Recipe(DALLAS, 2025, 60, seed=11, market="ercot_hub", start="2025-07-15", end="2025-07-16"),
     "ercot_hybrid_campus": Recipe(DALLAS, 2025, 60, seed=11, market="ercot_hub"),
+    "ercot_all_programs": Recipe(DALLAS, 2025, 60, seed=11, market="ercot_hub", programs=True),
     "pjm_ai_campus": Recipe(NORTHERN_VIRGINIA, 2025, 60, seed=12, market="pjm_dom"),
     "island_week": Recipe(DALLAS, 2025, 15, seed=13, start="2025-08-04", end="2025-08-11"),
 }
@@ -53,7 +60,7 @@ def series(recipe: Recipe) -> pd.DataFrame:
     first, last = f"{recipe.year}-01-01", f"{recipe.year + 1}-01-01"
     times = _local_range(recipe, first, last)
     # Each series has its own stream, so that changing one leaves the others as they are.
-    seeds = [recipe.seed * 100 + place for place in range(5)]
+    seeds = [recipe.seed * 100 + place for place in range(6)]
     air = weather(recipe.site, times, recipe.step_min, seeds[0])
     columns = {
         "temperature_c": air.temperature_c,
@@ -66,10 +73,17 @@ def series(recipe: Recipe) -> pd.DataFrame:
     if recipe.market:
         price = energy_price(recipe.market, recipe.site, air, recipe.step_min, seeds[4])
         columns = {"price_usd_per_mwh": price, **columns}
+    if recipe.programs:
+        columns = {
+            **reserve_prices(price, recipe.step_min, seeds[5]),
+            "peak_likelihood": peak_likelihood(recipe.site, air),
+            "non_firm_share": non_firm_share(recipe.site, air),
+            "interruption_call": interruption_calls(price, recipe.step_min),
+        }
     frame = pd.DataFrame(columns, index=pd.Index(times, name="time"))
     window = _local_range(recipe, recipe.start or first, recipe.end or last)
     # Adding zero turns a rounded -0.00 into 0.00.
-    return frame.loc[window].round(DECIMALS) + 0.0
+    return frame.loc[window].round({name: _decimals(name) for name in frame}) + 0.0
 
 
 def write(case_folder: Path, seed: int | None = None) -> Path:
@@ -78,13 +92,17 @@ def write(case_folder: Path, seed: int | None = None) -> Path:
     if seed is not None:
         recipe = Recipe(**{**recipe.__dict__, "seed": seed})
     frame = series(recipe)
-    columns = {name: frame[name].map(f"{{:.{DECIMALS[name]}f}}".format) for name in frame.columns}
+    columns = {name: frame[name].map(f"{{:.{_decimals(name)}f}}".format) for name in frame.columns}
     stamps = pd.DatetimeIndex(frame.index).strftime("%Y-%m-%dT%H:%MZ")
     lines = pd.DataFrame(columns, index=pd.Index(stamps, name="time"))
     path = case_folder / "series.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines.to_csv(path, lineterminator="\n")
     return path
+
+
+def _decimals(column: str) -> int:
+    return DECIMALS["price_usd_per_mwh"] if column.endswith("usd_per_mwh") else DECIMALS[column]
 
 
 def _local_range(recipe: Recipe, start: str, end: str) -> pd.DatetimeIndex:

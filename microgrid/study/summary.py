@@ -120,9 +120,19 @@ def commitment(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
         power = dispatch[f"{part}.power_mw"].to_numpy() if f"{part}.power_mw" in dispatch else np.zeros_like(running)
         rows.append({
             "part": part, "unit_hours": float(running @ hours), "hours_any": float((running > 0.5) @ hours),
-            "starts": float(np.round(dispatch[f"{part}.started"].to_numpy()).sum()), "energy_mwh": float(power @ hours),
+            "starts": _starts(dispatch, part, horizon), "energy_mwh": float(power @ hours),
         })  # fmt: skip
     return rows
+
+
+def _starts(dispatch: xr.Dataset, part: str, horizon: Horizon) -> float:
+    """Starts of a part; read from its count of running units where it has no minimum times and counts none itself."""
+    if f"{part}.started" in dispatch:
+        return float(np.round(dispatch[f"{part}.started"].to_numpy()).sum())
+    running = np.round(dispatch[f"{part}.running"].to_numpy())
+    before = np.roll(running, 1)
+    before[0] = before[0] if horizon.wraps else 0.0
+    return float(np.maximum(running - before, 0.0).sum())
 
 
 def curtailment(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
@@ -160,7 +170,7 @@ def flexibility(dispatch: xr.Dataset, horizon: Horizon) -> list[Row]:
     table = sales_table(values, horizon.hours, horizon.local)
     rows = [dict(zip(table.columns, entry, strict=True)) for entry in table.itertuples(index=False, name=None)]
     return [
-        {**row, **{name: None if row[name] is None else f"{row[name]:%Y-%m-%d %H:%M}" for name in ("first", "last")}}
+        {**row, **{name: None if pd.isna(row[name]) else f"{row[name]:%Y-%m-%d %H:%M}" for name in ("first", "last")}}
         for row in rows
     ]
 

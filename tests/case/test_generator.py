@@ -53,6 +53,7 @@ def test_another_seed_gives_another_draw(tmp_path: Path) -> None:
     [
         ("quickstart", 24, "2025-07-15T05:00Z", "2025-07-16T04:00Z"),
         ("ercot_hybrid_campus", 8760, "2025-01-01T06:00Z", "2026-01-01T05:00Z"),
+        ("ercot_all_programs", 8760, "2025-01-01T06:00Z", "2026-01-01T05:00Z"),
         ("pjm_ai_campus", 8760, "2025-01-01T05:00Z", "2026-01-01T04:00Z"),
         ("island_week", 672, "2025-08-04T05:00Z", "2025-08-11T04:45Z"),
     ],
@@ -154,3 +155,21 @@ def test_facility_peaks_on_hot_working_afternoons(ercot: pd.DataFrame) -> None:
     assert peak.dayofweek < 5
     assert 12 <= peak.hour <= 18
     assert 0.5 < load.mean() / load.max() < 0.75
+
+
+def test_reserves_are_dear_when_energy_is_and_keep_their_published_means(ercot: pd.DataFrame) -> None:
+    programs = generator.series(generator.RECIPES["ercot_all_programs"])
+    energy = ercot["price_usd_per_mwh"].rank()
+    # ECRS 9.62 $/MW-h in 2024 times the fall of ancillary cost per MWh of load, 0.98 to 0.39 $ (Potomac Economics).
+    assert programs["contingency_usd_per_mwh"].mean() == pytest.approx(9.62 * 0.39 / 0.98, rel=0.005)
+    for service, least, most in (
+        ("contingency", 0.5, 0.8),
+        ("regulation_up", 0.4, 0.7),
+        ("regulation_down", -0.6, -0.3),
+    ):
+        price = programs[f"{service}_usd_per_mwh"]
+        assert (price >= 0).all()
+        assert price.quantile(0.99) > 5 * price.median()
+        assert least < price.rank().corr(energy) < most
+    assert (programs["non_firm_share"] == 0).sum() == 65
+    assert programs["interruption_call"].sum() == 16
