@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from microgrid.case.source import Location, Source
 from microgrid.errors import Problem
 from microgrid.schema.spelling import did_you_mean
+from microgrid.tariffs.checks import Findings
 
 _RULES = {
     "greater_than": "must be greater than {gt}",
@@ -40,7 +41,8 @@ _RULES = {
 
 def problems_of(error: ValidationError, source: Source, prefix: Location, model: type[BaseModel]) -> list[Problem]:
     """All problems of one validation, located in `source` below `prefix`."""
-    return _merged(_problem(entry, source, prefix, model) for entry in _main_branch(error.errors()))
+    entries = _main_branch(error.errors())
+    return _merged(problem for entry in entries for problem in _problems(entry, source, prefix, model))
 
 
 def _merged(problems: Iterable[Problem]) -> list[Problem]:
@@ -72,6 +74,17 @@ def _main_branch(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
             continue
         kept.append(entry)
     return kept
+
+
+def _problems(entry: ErrorDetails, source: Source, prefix: Location, model: type[BaseModel]) -> Iterator[Problem]:
+    """One problem for an entry, or each finding of a tariff's own rules."""
+    broken = entry.get("ctx", {}).get("error")
+    if not isinstance(broken, Findings):
+        yield _problem(entry, source, prefix, model)
+        return
+    for finding in broken.findings:
+        place = (*prefix, *(part for part in entry["loc"] if not _is_branch(part)), *finding.path)
+        yield source.problem(place, finding.rule, finding.remedy, finding.value)
 
 
 def _problem(entry: ErrorDetails, source: Source, prefix: Location, model: type[BaseModel]) -> Problem:

@@ -24,7 +24,7 @@ from microgrid.case.library import find_case
 from microgrid.case.model import Case, CaseHeader
 from microgrid.case.overrides import apply_overrides
 from microgrid.case.source import Source, read_source
-from microgrid.case.tariff_use import resolve_tariffs, tariff_part
+from microgrid.case.tariff_use import check_tariffs, resolve_tariffs, tariff_part
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared
 from microgrid.schema.spelling import did_you_mean
@@ -53,6 +53,7 @@ def load_case(name: str | Path, overrides: Iterable[str] = ()) -> Case:
     _check_meters(source, parts, problems)
     if header is not None:
         _check_buses(source, header, parts, path.parent, problems)
+        check_tariffs(source, parts, header.time.horizon(), problems)
     aligned = align_inputs(source, header, parts, places, path.parent, problems)
     if problems or header is None:
         raise InvalidInput(problems)

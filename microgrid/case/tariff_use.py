@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from microgrid.case.explain import problems_of
 from microgrid.case.source import Source
 from microgrid.errors import InvalidInput, Problem
+from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared
 from microgrid.tariffs.part import TariffPart, TariffUse
+from microgrid.tariffs.read import located
 
 
 def tariff_part(source: Source, name: str, entry: Any, folder: Path, problems: list[Problem]) -> TariffPart | None:
@@ -34,6 +36,35 @@ def tariff_part(source: Source, name: str, entry: Any, folder: Path, problems: l
     return None
 
 
+def check_tariffs(source: Source, parts: Mapping[str, Declared], horizon: Horizon, problems: list[Problem]) -> None:
+    """What shows only with the case's time: gaps, missing past peaks, another year or currency, placed in the file."""
+    for name, part in parts.items():
+        if not isinstance(part, TariffPart):
+            continue
+        found = part.problems(name, horizon)
+        if part.file:
+            problems.extend(located(found, Path(part.file)))
+            continue
+        for problem in found:
+            place = _place(source.data, ("tariffs", name), problem.field.removeprefix(f"{name}."))
+            problems.append(source.problem(place, problem.rule, problem.remedy, problem.value))
+
+
+def _place(data: Any, prefix: tuple[str, ...], field: str) -> tuple[str | int, ...]:
+    """Location of a field of an inline tariff, or of the entry itself where the field stands beside the tariff."""
+    node, place = data["tariffs"][prefix[1]].get("tariff", {}), (*prefix, "tariff")
+    found: list[str | int] = []
+    for name in field.split("."):
+        key: str | int = name
+        if isinstance(node, list):
+            key = next((at for at, item in enumerate(node) if isinstance(item, dict) and item.get("id") == name), name)
+        if not (isinstance(node, dict) and key in node) and not (isinstance(node, list) and isinstance(key, int)):
+            break
+        node = node[key]
+        found.append(key)
+    return (*place, *found) if found else prefix
+
+
 def resolve_tariffs(data: Mapping[str, Any], parts: Mapping[str, Declared]) -> dict[str, Any]:
     """The case's data with every tariff used by name or path written inline, so that it stands by itself."""
     resolved = dict(data)
@@ -49,4 +80,4 @@ def resolve_tariffs(data: Mapping[str, Any], parts: Mapping[str, Declared]) -> d
     return resolved
 
 
-__all__ = ["resolve_tariffs", "tariff_part"]
+__all__ = ["check_tariffs", "resolve_tariffs", "tariff_part"]

@@ -19,6 +19,8 @@ from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, 
 from microgrid.tariffs.charges.band import hold_levels
 from microgrid.tariffs.credit_bank import write_credits
 from microgrid.tariffs.determinants import SumOf
+from microgrid.tariffs.determinants.billing_demand import missing_history
+from microgrid.tariffs.determinants.past import Missing
 from microgrid.tariffs.effective import period_problems
 from microgrid.tariffs.export_terms import priced_terms
 from microgrid.tariffs.library import find_tariff, tariff_file
@@ -170,7 +172,9 @@ class TariffPart(TariffOptions):
 
     def page(self, block: Block) -> Page:
         """Open the tariff's page: clock, powers and series at every step of the block's horizon."""
-        if problems := self._problems(block):
+        problems = self._stated_problems(block.name, block.horizon)
+        problems += [] if self.allow_tariff_programs else self._program_problems(block)
+        if problems:
             raise InvalidInput(problems)
         horizon = block.horizon
         times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
@@ -214,17 +218,30 @@ class TariffPart(TariffOptions):
             return stated
         return max(number(term) for term in block.signal(name))
 
-    def _problems(self, block: Block) -> list[Problem]:
-        problems = [] if self.allow_other_year else period_problems(self.tariff, block.horizon.local)
+    def problems(self, name: str, horizon: Horizon) -> list[Problem]:
+        """What shows with the time of a case alone: another year or currency, a gap, missing past peaks."""
+        found = self._stated_problems(name, horizon)
+        nothing, full = np.zeros(horizon.count), np.ones(horizon.count)
+        times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
+        series = dict.fromkeys(self.tariff.series, full)
+        load = MeterData(times, horizon.step_min, nothing, nothing, nothing, nothing, nothing, nothing, series)
+        try:
+            missing = read_meter(self.tariff, load, history=self.starts_from(horizon)).missing
+        except InvalidInput as broken:
+            return [*found, *broken.problems]
+        return found + [missing_history(Missing(ref, cycles)) for ref, cycles in missing.items()]
+
+    def _stated_problems(self, name: str, horizon: Horizon) -> list[Problem]:
+        problems = [] if self.allow_other_year else period_problems(self.tariff, horizon.local)
         if self.tariff.currency != "USD" and self.usd_per_currency is None:
             problems.append(
                 Problem(
                     f"the tariff is in {self.tariff.currency} and the dispatch in USD",
                     "state `usd_per_currency` beside the tariff",
-                    f"{block.name}.usd_per_currency",
+                    f"{name}.usd_per_currency",
                 )
             )
-        return problems + ([] if self.allow_tariff_programs else self._program_problems(block))
+        return problems
 
     def _program_problems(self, block: Block) -> list[Problem]:
         """Programs of the tariff that would sell MW past the ledger of headroom."""

@@ -169,6 +169,26 @@ ONE_LINE = {
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, charges: [{id: e, kind: enrgy, price: 3}]}}}\nassets:",
         "case.yaml:3:65: tariffs.retail.tariff.charges.0.kind: enrgy: unknown kind: did you mean energy?",
     ),
+    "unknown determinant of a tariff": (
+        "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, charges: [{id: d, kind: demand, of: pk, price: 3}]}}}\nassets:",
+        "case.yaml:3:79: tariffs.retail.tariff.charges.0.of: pk: unknown determinant: known: none",
+    ),
+    "gap in a tariff's calendar": (
+        "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, calendars: {E: {rules: [{hours: [[0, 12]], period: a}]}}}}}\nassets:",
+        "case.yaml:3:59: tariffs.retail.tariff.calendars.E: 2025-07-15 12:00: the calendar has a gap: no rule matches this interval: add a rule or a `default` period",
+    ),
+    "tariff of another year": (
+        "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, source: {doc: d, effective: 2099}}}}\nassets:",
+        "case.yaml:3:64: tariffs.retail.tariff.source.effective: 2099: 100% of the load, 2025-07-15 to 2025-07-15, is before the tariff takes effect: choose the tariff of that year, or allow another year's prices explicitly",
+    ),
+    "tariff in another currency": (
+        "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, currency: CAD}}}\nassets:",
+        "case.yaml:3:11: tariffs.retail: the tariff is in CAD and the dispatch in USD: state `usd_per_currency` beside the tariff",
+    ),
+    "ratchet without past peaks": (
+        "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, determinants: {p: {kind: demand}, b: {kind: max_of, of: [{ref: p, lookback: 2}]}}}}}\nassets:",
+        "case.yaml:3:62: tariffs.retail.tariff.determinants.p: a ratchet looks back on `p`, 2 cycles before the load begins: give history: {p: [kW, oldest first]}, or state `history: first_year` (no service before) or `history: steady_state` (the load repeats)",
+    ),
 }  # fmt: skip
 
 
