@@ -52,17 +52,17 @@ def check_tariffs(source: Source, parts: Mapping[str, Declared], horizon: Horizo
 
 def _place(data: Any, prefix: tuple[str, ...], field: str) -> tuple[str | int, ...]:
     """Location of a field of an inline tariff, or of the entry itself where the field stands beside the tariff."""
-    node, place = data["tariffs"][prefix[1]].get("tariff", {}), (*prefix, "tariff")
+    node: Any = data["tariffs"][prefix[1]].get("tariff", {})
     found: list[str | int] = []
     for name in field.split("."):
-        key: str | int = name
+        key: Any = name
         if isinstance(node, list):
             key = next((at for at, item in enumerate(node) if isinstance(item, dict) and item.get("id") == name), name)
         if not (isinstance(node, dict) and key in node) and not (isinstance(node, list) and isinstance(key, int)):
             break
         node = node[key]
         found.append(key)
-    return (*place, *found) if found else prefix
+    return (*prefix, "tariff", *found) if found else prefix
 
 
 def resolve_tariffs(data: Mapping[str, Any], parts: Mapping[str, Declared]) -> dict[str, Any]:
