@@ -165,3 +165,49 @@ tariffs:
 
     page = solve_case(load_case(path), secure="n0").summary
     assert page["security"]["rounds"][-1]["violations"] == 0
+
+
+def priced_by_hand(folder: Path, percent: float) -> Any:
+    """20 MW behind a feeder that lets less through; an engine beside the load makes up for it at 80 USD/MWh."""
+    net = load_network("two_feeder_campus")
+    net.line.loc[net.line.name == "FEEDER_MINE_1", ["max_loading_percent"]] = percent
+    pandapower.to_json(net, str(folder / "net.json"))
+    path = folder / "case.yaml"
+    path.write_text(
+        f"""
+name: priced
+time: {{start: 2025-01-01, end: 2025-01-01T02:00, step_min: 60, zone: America/Chicago}}
+network: {folder}/net.json
+solve: {{gap: 1.0e-7}}
+assets:
+  grid: {{kind: poi, bus: POI, import_limit_mw: 120}}
+  load: {{kind: facility_load, bus: MINE_1_HV, power_mw: 20, power_factor: 1}}
+  engine: {{kind: engines, bus: MINE_1_HV, units: 1, unit_power_mw: 15, variable_om_usd_per_mwh: 80}}
+tariffs:
+  retail:
+    poi: grid
+    tariff: {{id: flat, timezone: America/Chicago, charges: [{{id: energy, kind: energy, price: 0.05}}]}}
+""",
+        encoding="utf-8",
+    )
+    from microgrid.study.solve import solve_case
+
+    return solve_case(load_case(path), secure="n0")
+
+
+def test_cost_and_shadow_price_of_a_feeder_by_hand(tmp_path: Path) -> None:
+    for name in ("base", "wider"):
+        (tmp_path / name).mkdir()
+    base, wider = priced_by_hand(tmp_path / "base", 40.0), priced_by_hand(tmp_path / "wider", 40.4)
+    page = base.summary["security"]
+    engine = base.data["engine.power_mw"].to_numpy()
+    # Each MWh of the engine costs 30 USD more than the grid's, and losses are bought at 50.
+    by_hand = 30.0 * engine.sum() + 50.0 * base.data["campus.loss_mw"].to_numpy().sum()
+    assert page["cost_of_network_usd"] == pytest.approx(by_hand, rel=1e-6)
+    assert page["objective_usd"] - page["objective_without_network_usd"] == pytest.approx(page["cost_of_network_usd"])
+    prices = [row for row in page["shadow_prices"] if row["element"] == "line FEEDER_MINE_1"]
+    assert {row["at"][:16] for row in prices} == {"2025-01-01 00:00", "2025-01-01 01:00"}
+    for row in prices:  # a percent of what the feeder may carry, 20 MW less the engine's; its losses cost little
+        assert row["usd_per_percent"] == pytest.approx(0.01 * (20.0 - engine[0]) * 30.0, rel=0.04)
+    saved = page["objective_usd"] - wider.summary["security"]["objective_usd"]
+    assert sum(row["usd_per_percent"] for row in prices) == pytest.approx(saved, rel=0.02)
