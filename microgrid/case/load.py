@@ -210,8 +210,7 @@ def _check_buses(
         net = load_network(resolve_network(header.network, folder))
     except InvalidInput as broken:
         problems.extend(
-            source.problem(("network",), problem.rule, problem.remedy, header.network) if not problem.line else problem
-            for problem in broken.problems
+            problem if problem.line else _in_network(source, header, problem) for problem in broken.problems
         )
         return
     buses = [str(bus) for bus in net.bus.name]
@@ -220,6 +219,13 @@ def _check_buses(
             if bus not in buses:
                 remedy = did_you_mean(bus, buses)
                 problems.append(source.problem(("assets", name, "bus"), "no such bus in the network", remedy, bus))
+
+
+def _in_network(source: Source, header: CaseHeader, problem: Problem) -> Problem:
+    """A broken rule of the network, told at the line of the case that names it."""
+    where = "" if problem.field == "network" else ": ".join(part for part in (problem.field, problem.value) if part)
+    rule = ": ".join(part for part in (where, problem.rule) if part)
+    return source.problem(("network",), rule, problem.remedy, header.network)
 
 
 def resolve_network(network: str, folder: Path) -> str | Path:

@@ -8,6 +8,7 @@ remedy.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,10 +24,12 @@ from microgrid.network.contract_data import (
     electrical_problems,
     limit_problems,
     name_problems,
+    power_problems,
     reference_problems,
     short_circuit_problems,
 )
 from microgrid.network.lookup import bus_index_of
+from microgrid.network.modelled import controller_problems, element_problems
 from microgrid.network.source import read_source
 from microgrid.network.source_branches import fused_buses
 from microgrid.schema.spelling import did_you_mean
@@ -40,13 +43,39 @@ FAILURES = (
 )  # fmt: skip
 """What pandapower raises on data that no power flow can use."""
 
+TOLD_ONE_BY_ONE = 4
 NO_LOAD_RANGE_PU = (0.8, 1.2)
 
 
 def check_contract(net: Any) -> list[Problem]:
-    """Problems of a network, none where it fulfils the contract; the net is left as it is."""
+    """Problems of a network, none where it fulfils the contract; the net is left as it is.
+
+    A rule that many elements of a table break is told once, with the first of them and their number.
+    """
+    return list(_gathered(_broken_rules(net)))
+
+
+def _gathered(problems: list[Problem]) -> Iterator[Problem]:
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.rule, problem.remedy, problem.field.partition(" ")[0]), []).append(problem)
+    for (_, _, table), group in alike.items():
+        if len(group) <= TOLD_ONE_BY_ONE:
+            yield from group
+            continue
+        labels = [problem.field.partition(" ")[2] or problem.value for problem in group[:TOLD_ONE_BY_ONE]]
+        same = len({problem.value for problem in group}) == 1
+        yield replace(
+            group[0],
+            field=f"{table} {', '.join(labels)} … ({len(group)} in all)",
+            value=group[0].value if same else "",
+        )
+
+
+def _broken_rules(net: Any) -> list[Problem]:
     names = list(name_problems(net))
     foundation = [*_poi_problems(net), *reference_problems(net), *electrical_problems(net)]
+    foundation += [*element_problems(net), *controller_problems(net), *power_problems(net)]
     problems = [*names, *foundation, *_impedance_problems(net), *limit_problems(net), *short_circuit_problems(net)]
     if foundation or any(problem.field == "bus" for problem in names):
         return problems  # without a POI, a source, named buses and impedances the rest has no meaning
@@ -111,6 +140,10 @@ def _source_problems(net: Any) -> Iterator[Problem]:
     for table in INJECTING_TABLES:
         for name in net[table]["name"][net[table].bus.isin(fused)]:
             yield Problem("the source's bus carries the source alone", "move it to the campus", f"{table} {name}")
+    ends = net.dcline.from_bus.isin(fused) | net.dcline.to_bus.isin(fused)
+    for name in net.dcline["name"][ends]:
+        remedy = "end it on the campus, or state what it delivers as a part of the case"
+        yield Problem("a DC line may not go round the meter", remedy, f"dcline {name}")
     yield from _thevenin_problems(net, grid, poi)
 
 
@@ -151,21 +184,15 @@ def _floating_problems(net: Any) -> Iterator[Problem]:
 
 
 def _no_load_problems(net: Any) -> Iterator[Problem]:
-    """A power flow with nothing attached converges to voltages near rated ones."""
+    """A power flow without load converges to voltages near rated ones; the network's own generators hold theirs."""
     empty = copy.deepcopy(net)
     for table in INJECTING_TABLES:
-        if len(empty[table]):
+        if len(empty[table]) and table != "gen":
             empty[table]["in_service"] = False
+    empty.gen["p_mw"] = 0.0
     remedy = "look for an impedance of zero, a wrong unit, or rated voltages that do not match the buses"
     try:
-        pandapower.runpp(
-            empty,
-            init="dc",
-            calculate_voltage_angles=True,
-            max_iteration=50,
-            numba=False,
-            lightsim2grid=False,
-        )
+        _run_quietly(empty)
     except FAILURES as failure:
         yield Problem(f"the power flow without load fails: {type(failure).__name__} {failure}", remedy, "power flow")
         return
@@ -174,6 +201,15 @@ def _no_load_problems(net: Any) -> Iterator[Problem]:
     for bus, value in voltage_pu[~voltage_pu.between(low, high)].items():
         rule = f"the voltage without load lies outside {low} to {high} pu"
         yield Problem(rule, remedy, f"bus {net.bus['name'].at[bus]}", f"{value:.3f} pu")
+
+
+def _run_quietly(net: Any) -> None:
+    """Run pandapower's power flow; what it warns of shows in its result."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pandapower.runpp(
+            net, init="dc", calculate_voltage_angles=True, max_iteration=50, numba=False, lightsim2grid=False
+        )
 
 
 __all__ = ["check_contract", "require_contract"]

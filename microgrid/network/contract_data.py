@@ -45,6 +45,14 @@ OTHER_ELECTRICAL_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "trafo": ("vkr_percent", "pfe_kw", "i0_percent", "shift_degree"),
     "trafo3w": ("vkr_hv_percent", "vkr_mv_percent", "vkr_lv_percent", "pfe_kw", "i0_percent"),
 }
+POWER_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "load": ("p_mw", "q_mvar"),
+    "sgen": ("p_mw", "q_mvar"),
+    "storage": ("p_mw", "q_mvar"),
+    "gen": ("p_mw", "vm_pu"),
+    "shunt": ("p_mw", "q_mvar"),
+    "dcline": ("p_mw", "loss_percent", "loss_mw", "vm_from_pu", "vm_to_pu"),
+}
 BUS_COLUMNS = ("bus", "from_bus", "to_bus", "hv_bus", "mv_bus", "lv_bus")
 UNGROUNDED_GROUPS = {"yy", "yd", "dy", "dd"}
 """Vector groups that pass no zero-sequence current, so that pandapower reads no zero-sequence data of them."""
@@ -86,6 +94,13 @@ def electrical_problems(net: Any) -> Iterator[Problem]:
         for column in columns:
             yield from _missing(net, table, column, "electrical figure")
     yield from _crossed(net, "trafo", "vkr_percent", "vk_percent", "a resistance cannot exceed the impedance: mend one")
+
+
+def power_problems(net: Any) -> Iterator[Problem]:
+    """Powers and set points of what the network itself carries are numbers."""
+    for table, columns in POWER_COLUMNS.items():
+        for column in columns:
+            yield from _missing(net, table, column, "power or set point")
 
 
 def limit_problems(net: Any) -> Iterator[Problem]:
@@ -156,4 +171,11 @@ def _label(frame: pd.DataFrame, table: str, index: Any) -> str:
     return f"{table} {name}" if isinstance(name, str) and name else f"{table} index {index}"
 
 
-__all__ = ["electrical_problems", "limit_problems", "name_problems", "reference_problems", "short_circuit_problems"]
+__all__ = [
+    "electrical_problems",
+    "limit_problems",
+    "name_problems",
+    "power_problems",
+    "reference_problems",
+    "short_circuit_problems",
+]

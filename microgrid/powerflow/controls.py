@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from microgrid.errors import InvalidInput, Problem
+from microgrid.errors import InvalidInput
+from microgrid.network.modelled import controller_problems
 
 
 @dataclass(frozen=True)
@@ -115,18 +116,11 @@ class Controls:
 
 def read_controls(net: Any) -> Controls:
     """Read the controls that the net itself carries; raises InvalidInput for a controller that is not modelled."""
-    changers: list[TapChanger] = []
-    problems: list[Problem] = []
-    live = net.controller[net.controller.in_service.astype(bool)] if len(net.controller) else net.controller
-    for index, row in live.iterrows():
-        if type(row.object).__name__ == "DiscreteTapControl":
-            changers += _tap_changers(row.object)
-            continue
-        remedy = "use DiscreteTapControl, give a series as profile, or pass Controls with a PlantControl"
-        field = f"net.controller {index}: {type(row.object).__name__}"
-        problems.append(Problem(field=field, rule="the AC power flow does not model this controller", remedy=remedy))
+    problems = list(controller_problems(net))
     if problems:
         raise InvalidInput(problems)
+    live = net.controller[net.controller.in_service.astype(bool)] if len(net.controller) else net.controller
+    changers = [changer for controller in live["object"] for changer in _tap_changers(controller)]
     return Controls(tuple(changers), _capacitor_banks(net))
 
 

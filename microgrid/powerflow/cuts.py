@@ -57,6 +57,8 @@ class CutOptions:
     near_loading: float = 0.9
     outside: tuple[tuple[str, int], ...] = ()
     """Branches (table, index) beyond the meter, such as the Thevenin line, whose losses the dispatch does not pay."""
+    own_mw: np.ndarray | None = None
+    """Injection of what the network itself carries (steps of the profiles,), which the dispatch pays like losses."""
 
 
 @dataclass(frozen=True)
@@ -291,7 +293,7 @@ class Tangent:
         """Tangents of the losses inside the meter.
 
         The balance of the dispatch counts loads at rated voltage, so what a voltage-dependent load draws beyond that
-        is part of its loss.
+        is part of its loss; and it counts parts only, so what the network itself draws is another part.
         """
         snapshot = self.snapshot
         everything = np.arange(snapshot.system.model.grid.buses)
@@ -301,6 +303,7 @@ class Tangent:
         if points.current is not None and points.impedance is not None:
             extra = points.current.real * (vm_pu - 1.0) + points.impedance.real * (vm_pu**2 - 1.0)
         losses = (drawn.real - extra).sum(axis=0) * snapshot.system.model.grid.base_mva
+        losses = losses if options.own_mw is None else losses - options.own_mw[snapshot.steps]
         slope = (self.slopes.source_p.real + 1.0) @ self.fold_p + self.slopes.source_q.real @ self.fold_q
         branches = snapshot.system.model.grid.branches
         for row in (int(row) for element in options.outside for row in branches.rows(*element)):

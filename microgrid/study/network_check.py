@@ -24,10 +24,11 @@ from microgrid.network.source_branches import meter_buses, source_branches, util
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.grid import Grid
+from microgrid.powerflow.injections import element_power
 from microgrid.powerflow.reference import Comparison, compare_with_pandapower
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.settle import Regulated, regulate
-from microgrid.powerflow.solve import Model
+from microgrid.powerflow.solve import Model, Status
 from microgrid.powerflow.violations import Violation, find_violations
 from microgrid.study.room import Room
 
@@ -136,17 +137,36 @@ class NetworkCheck:
 
     @property
     def losses_mw(self) -> np.ndarray:
-        """Losses behind the meter, loads of the network itself included, MW (steps,); 0 where there is no solution."""
-        given = sum(self.operation.powers.values(), np.zeros(self.powerflow.sizes["time"]))
-        behind = self.poi_import_mw + given if self._metered else self.powerflow["losses_mw"].to_numpy()
-        return np.asarray(np.maximum(np.nan_to_num(behind), 0.0))
+        """What the campus takes beyond its parts (`beyond_parts_mw`), MW (steps,); 0 where there is no solution."""
+        return np.asarray(np.maximum(np.nan_to_num(self.beyond_parts_mw(self.operation.powers)), 0.0))
+
+    @cached_property
+    def own_mw(self) -> np.ndarray:
+        """Injection of what the network itself carries, at rated voltage, MW by step: constant where no part is."""
+        total = np.full(self.profiles.steps, self.grid.constant_power.real.sum() * self.grid.base_mva)
+        for name, table in self.grid.tables.items():
+            own = np.isin(table.index, self.net[name].index)
+            total += element_power(self.grid, self.profiles, name, np.arange(self.profiles.steps))[own].real.sum(axis=0)
+        return total
+
+    def beyond_parts_mw(self, powers: Injections) -> np.ndarray:
+        """Losses, and loads of the network itself less its generation, MW (steps,), NaN without a solution.
+
+        All injections of the parts, plus what enters at the meter or what the generators of an island give beyond
+        their schedule.
+        """
+        given = sum(powers.values(), np.zeros(self.powerflow.sizes["time"]))
+        if self._metered:
+            return np.asarray(self.poi_import_mw + given)
+        flow, table = self.powerflow, self.grid.tables["gen"]
+        scheduled = element_power(self.grid, self.profiles, "gen", np.arange(self.profiles.steps)).real
+        unsolved = flow["status"].to_numpy() == Status.DIVERGENT
+        extra = (flow["generator_p_mw"].to_numpy() - scheduled)[table.bus >= 0].sum(axis=0)
+        return np.where(unsolved, np.nan, extra + given)
 
     def campus_losses_mw(self, case: Case, injections: Injections) -> np.ndarray:
-        """Losses behind the meter at every step: what enters at the meter plus all injections, shape (steps,)."""
-        given = sum(at_buses(case.connections(), injections).values())
-        if not self._metered:
-            return self.powerflow["losses_mw"].to_numpy()
-        return np.asarray(self.poi_import_mw + given)
+        """Losses behind the meter at every step, loads of the network itself included, shape (steps,)."""
+        return self.beyond_parts_mw(at_buses(case.connections(), injections))
 
     def write_network(self, path: Path) -> None:
         """Write the network without the parts, so that the result can be verified by itself."""

@@ -170,7 +170,7 @@ def loss_miss(case: Case, found: Dispatch, check: NetworkCheck) -> np.ndarray:
 def _intact_rows(check: NetworkCheck, decisions: tuple[Decision, ...], steps: np.ndarray) -> list[NetworkCut]:
     """Rows of the intact network at the chosen steps: limits broken or near, and a tangent of the losses."""
     limits = RowLimits.of(check.grid, normal_limits(check.attached, check.grid))
-    options = CutOptions(outside=check.poi_lines)
+    options = CutOptions(outside=check.poi_lines, own_mw=check.own_mw)
     cuts: list[NetworkCut] = []
     for begin in range(0, len(steps), BLOCK):
         chosen = steps[begin : begin + BLOCK]

@@ -11,9 +11,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandapower
 import pytest
 
+from microgrid.case.load import load_case
 from microgrid.cli.main import main
+from microgrid.errors import InvalidInput
+from microgrid.network.load import load_network
 
 CASE = """\
 name: t
@@ -325,3 +329,18 @@ def test_the_process_ends_with_code_two(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("case.yaml:6:41: assets.battery.power_mw: -10: must be greater than 0")
+
+
+def test_a_broken_rule_of_the_network_names_its_element_at_the_line_that_names_the_network(tmp_path: Path) -> None:
+    net = load_network("single_bus")
+    net.bus.loc[net.bus.name == "CAMPUS", "min_vm_pu"] = float("nan")
+    pandapower.to_json(net, str(tmp_path / "mine.json"))
+    (tmp_path / "case.yaml").write_text(
+        "name: mine\ntime: {start: 2025-01-01, end: 2025-01-02, zone: America/Chicago}\nnetwork: mine.json\n"
+        "assets:\n  load: {kind: facility_load, bus: CAMPUS, power_mw: 1}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(InvalidInput) as told:
+        load_case(tmp_path / "case.yaml")
+    text = str(told.value)
+    assert f"{tmp_path / 'case.yaml'}:3:1: network: mine.json: bus CAMPUS: min_vm_pu: limit missing" in text

@@ -167,3 +167,29 @@ def test_checking_leaves_the_net_as_it_is(network):
     before = pandapower.to_json(net)
     check_contract(net)
     assert pandapower.to_json(net) == before
+
+
+def test_a_rule_that_many_elements_break_is_told_once(network):
+    net = network("ring_bus_138kv")
+    net.bus["min_vm_pu"] = np.nan
+    told = [problem for problem in check_contract(net) if problem.remedy == "set min_vm_pu"]
+    assert len(told) == 1
+    assert told[0].field.startswith("bus ")
+    assert f"({len(net.bus)} in all)" in told[0].field
+
+
+def test_what_the_power_flow_cannot_use_is_told_by_name(network):
+    net = network("single_bus")
+    source, poi = int(net.ext_grid.bus.iloc[0]), int(net.bus.index[net.bus.name == net.poi][0])
+    pandapower.create_dcline(net, source, poi, 1.0, 1.0, 0.0, 1.0, 1.0, name="BYPASS")
+    assert [(p.field, p.rule) for p in check_contract(net)] == [
+        ("dcline BYPASS", "a DC line may not go round the meter")
+    ]
+    net = network("single_bus")
+    pandapower.create_svc(net, poi, 1.0, -5.0, 1.0, 90.0, name="SVC")
+    pandapower.create_load(net, poi, np.nan, 1.0, name="own")
+    pandapower.control.ConstControl(net, "load", "p_mw", [0], profile_name=[0])
+    fields = " | ".join(f"{problem.field} {problem.rule}" for problem in check_contract(net))
+    assert "svc 0 the AC power flow does not model this element" in fields
+    assert "load own power or set point missing" in fields
+    assert "ConstControl the AC power flow does not model this controller" in fields

@@ -211,3 +211,40 @@ def test_cost_and_shadow_price_of_a_feeder_by_hand(tmp_path: Path) -> None:
         assert row["usd_per_percent"] == pytest.approx(0.01 * (20.0 - engine[0]) * 30.0, rel=0.04)
     saved = page["objective_usd"] - wider.summary["security"]["objective_usd"]
     assert sum(row["usd_per_percent"] for row in prices) == pytest.approx(saved, rel=0.02)
+
+
+@pytest.mark.parametrize("island", [False, True], ids=["grid", "island"])
+def test_what_the_network_itself_draws_is_paid_like_losses(island: bool, tmp_path: Path) -> None:
+    net = load_network("two_feeder_campus")
+    bus = int(net.bus.index[net.bus.name == "MAIN_A"][0])
+    pandapower.create_load(net, bus, 3.0, 0.5, const_z_p_percent=50.0, name="station service")
+    pandapower.to_json(net, str(tmp_path / "own.json"))
+    source = (
+        "engine: {kind: engines, bus: ENGINES, units: 2, unit_power_mw: 15, variable_om_usd_per_mwh: 80, "
+        "voltage_target_pu: 1.0}"
+        if island
+        else "grid: {kind: poi, bus: POI, import_limit_mw: 120}"
+    )
+    tariff = "{id: flat, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: 0.05}]}"
+    bill = "" if island else f"tariffs:\n  retail: {{poi: grid, tariff: {tariff}}}"
+    (tmp_path / "case.yaml").write_text(
+        f"""
+name: own
+time: {{start: 2025-01-01, end: 2025-01-01T02:00, step_min: 60, zone: America/Chicago}}
+network: own.json
+assets:
+  {source}
+  load: {{kind: facility_load, bus: MINE_1, power_mw: 8}}
+{bill}
+""",
+        encoding="utf-8",
+    )
+    found = solved(load_case(tmp_path / "case.yaml"))
+    assert found.accepted
+    vm_pu = found.check.powerflow["vm_pu"].sel(bus="MAIN_A").to_numpy()
+    outside = found.check.poi_branches
+    flow = found.check.powerflow.isel(branch=[row for row in range(len(found.check.grid.branches.label))
+                                              if row not in outside])  # fmt: skip
+    lines = (flow["p_from_mw"] + flow["p_to_mw"]).sum("branch").to_numpy()
+    drawn = 3.0 * (0.5 + 0.5 * vm_pu**2)
+    np.testing.assert_allclose(found.dispatch.dataset["campus.loss_mw"], lines + drawn, atol=2e-3)
