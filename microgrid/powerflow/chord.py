@@ -69,11 +69,12 @@ def _pieces(points: Points) -> Iterator[np.ndarray]:
     """Columns of equal masks and kin, in pieces large enough to share and small enough to be alike."""
     if points.columns < FEWEST:
         return
-    masks = points.holds if points.frozen is None else np.concatenate([points.holds, points.frozen])
-    kin = np.zeros(points.columns, np.int64) if points.kin is None else points.kin.astype(np.int64)
-    bits = np.packbits(masks, axis=0)
-    weight = np.random.default_rng(0).integers(1, 2**62, len(bits) + 1)  # a hash: equal columns get equal numbers
-    number = kin * weight[-1] + weight[:-1] @ bits.astype(np.int64)
+    number = np.zeros(points.columns, np.int64) if points.kin is None else points.kin.astype(np.int64)
+    random = np.random.default_rng(0)
+    for mask in (points.holds, points.frozen):  # a hash: columns of equal masks get equal numbers
+        if mask is not None and (mask != mask[:, :1]).any():
+            bits = np.packbits(mask, axis=0).astype(np.int64)
+            number = number * random.integers(1, 2**62) + random.integers(1, 2**62, len(bits)) @ bits
     order = np.arange(points.columns)
     cuts = np.zeros(0, np.int64)
     if (number != number[0]).any():
@@ -96,7 +97,6 @@ class _Task:
     @classmethod
     def of(cls, network: Network, points: Points, solution: Solution) -> _Task:
         """Sort the overlay by column and lay arrays out as the kernel reads them."""
-        start, row, bus, _, real, imag = network.overlay_items(points.overlay, points.columns)
         laid = replace(
             points,
             power=np.ascontiguousarray(points.power, complex),
@@ -104,7 +104,7 @@ class _Task:
             current=_laid(points.current, points.impedance, points.power),
             impedance=_laid(points.impedance, points.current, points.power),
         )
-        return cls(network, laid, Items(start, row, bus, real + 1j * imag), solution)
+        return cls(network, laid, Items(*network.overlay_rows(points.overlay, points.columns)), solution)
 
     def prepare(self, piece: np.ndarray, threads: int) -> Iterator[tuple[Any, ...]]:
         """Arguments of `solve_kin` for the shares of one piece; none where its mean has no solution.

@@ -203,7 +203,7 @@ class Network:
         current = _complex(points.current, self.buses, total) if dependent else none + 0j
         impedance = _complex(points.impedance, self.buses, total) if dependent else none + 0j
         equations, free_q, free_p = self._masks(points, total)
-        items = self.overlay_items(points.overlay, total)
+        items = self._overlay(points.overlay, total)
         columns = Columns(
             v_real=start.real.copy(),
             v_imag=start.imag.copy(),
@@ -242,14 +242,17 @@ class Network:
         equations = self.equations._replace(magnitude_row=magnitude_row, frozen_row=frozen_row)
         return equations, free_q, 1.0 - points.frozen[dead].astype(float)
 
-    def overlay_items(self, overlay: Overlay, total: int) -> tuple[np.ndarray, ...]:
-        """Overlay sorted by column: first item of each column, equation row, bus, block, real and imaginary part."""
-        row = self.row_of[overlay.row_bus] if len(overlay.column) else np.zeros(0, np.int64)
+    def overlay_rows(self, overlay: Overlay, total: int) -> tuple[np.ndarray, ...]:
+        """Overlay in the order of columns: first item of each column, equation row, bus and change."""
+        ordered = overlay.by_column()
+        row = self.row_of[ordered.row_bus] if len(ordered.column) else np.zeros(0, np.int64)
         keep = np.flatnonzero(row >= 0)
-        keep = keep[np.argsort(overlay.column[keep], kind="stable")]
         start = np.zeros(total + 1, np.int64)
-        np.cumsum(np.bincount(overlay.column[keep], minlength=total), out=start[1:])
-        row, other, delta = row[keep], overlay.column_bus[keep], overlay.delta[keep]
+        np.cumsum(np.bincount(ordered.column[keep], minlength=total), out=start[1:])
+        return start, row[keep], ordered.column_bus[keep], ordered.delta[keep]
+
+    def _overlay(self, overlay: Overlay, total: int) -> tuple[np.ndarray, ...]:
+        start, row, other, delta = self.overlay_rows(overlay, total)
         return start, row, other, self._block_numbers(row, other), delta.real.copy(), delta.imag.copy()
 
     def edited(self, equations: Equations, row: np.ndarray, other: np.ndarray, delta: np.ndarray) -> Equations:
@@ -280,7 +283,7 @@ class Network:
         return np.where(diagonal, -2, block)
 
     def _pick(self, columns: Columns, overlay: Overlay, late: np.ndarray) -> Columns:
-        items = self.overlay_items(overlay.pick(late, columns.p.shape[1]), len(late))
+        items = self._overlay(overlay.pick(late, columns.p.shape[1]), len(late))
         picked = {name: np.ascontiguousarray(getattr(columns, name)[:, late]) for name in Columns._fields[:10]}
         overlaid = dict(zip(Columns._fields[10:16], items, strict=True))
         fresh = {"error": np.full(len(late), np.inf), "step": np.full(len(late), np.inf)}

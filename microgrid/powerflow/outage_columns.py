@@ -125,7 +125,7 @@ def _build(
     given = given if every else given.pick(column)
     online = Online.at(grid, intact.profiles, intact.steps[column])
     limits = ReactiveLimitLoop.start(grid, given.vm_pu, online)
-    limits.side, limits.holds = settled.at_limit[:, column].copy(), settled.points.holds[:, column].copy()
+    limits.side, limits.holds = np.take(settled.at_limit, column, axis=1), np.take(settled.points.holds, column, axis=1)
     overlay = settled.points.overlay if every else settled.points.overlay.pick(column, total)
     tapped = settled.tapped if every else settled.tapped.pick(column)
     zeros = np.zeros(len(column))
@@ -178,8 +178,8 @@ def _removals(grid: Grid, cases: tuple[OutageCase, ...], case: np.ndarray, tappe
             f, t = int(branches.from_bus[row]), int(branches.to_bus[row])
             y = branch_admittances(branches, tapped, np.full(len(columns), row), columns)
             ends = np.array([[f, f], [f, t], [t, f], [t, t]])
-            repeated = np.repeat(ends, len(columns), axis=0)
-            out.append(Overlay(np.tile(columns, 4), repeated[:, 0], repeated[:, 1], -y.ravel()))
+            repeated = np.tile(ends, (len(columns), 1))
+            out.append(Overlay(np.repeat(columns, 4), repeated[:, 0], repeated[:, 1], -y.T.ravel()))
     return out
 
 
@@ -266,7 +266,7 @@ def _solve(build: _Build, limits: RowLimits) -> OutageColumns:
     system, settled = build.intact.system, build.intact.settled
     total = len(build.intact.steps)
     every = len(build.column) == total and bool((build.column == np.arange(total)).all())
-    before = settled.solved.voltage if every else settled.solved.voltage[:, build.column]
+    before = settled.solved.voltage if every else np.take(settled.solved.voltage, build.column, axis=1)
     points = build.points(before)
     solution = system.model.network.solve(points)
     voltage, converged = solution.voltage, solution.converged.copy()

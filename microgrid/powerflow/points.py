@@ -25,18 +25,24 @@ class Overlay:
         names = ("column", "row_bus", "column_bus", "delta")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
+    def by_column(self) -> Overlay:
+        """The same changes in the order of their columns."""
+        if not (np.diff(self.column) < 0).any():
+            return self
+        order = np.argsort(self.column, kind="stable")
+        return Overlay(self.column[order], self.row_bus[order], self.column_bus[order], self.delta[order])
+
     def pick(self, columns: np.ndarray, total: int) -> Overlay:
         """Changes of the chosen `columns` out of `total`, renumbered in the order given; a column may come twice."""
         if not len(self.column):
             return self
-        order = np.argsort(self.column, kind="stable")
-        counts = np.bincount(self.column, minlength=total)
+        ordered, counts = self.by_column(), np.bincount(self.column, minlength=total)
         first = np.cumsum(counts) - counts
         many = counts[columns]
         offset = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
-        item = order[np.repeat(first[columns], many) + offset]
+        item = np.repeat(first[columns], many) + offset
         column = np.repeat(np.arange(len(columns)), many)
-        return Overlay(column, self.row_bus[item], self.column_bus[item], self.delta[item])
+        return Overlay(column, ordered.row_bus[item], ordered.column_bus[item], ordered.delta[item])
 
 
 @dataclass(frozen=True)

@@ -45,8 +45,7 @@ class Demand(NamedTuple):
 
 def demand(model: Model, points: Points) -> Demand:
     """Arrays for `prove_chunk`."""
-    grid, overlay = model.grid, points.overlay
-    order = np.argsort(overlay.column, kind="stable")
+    grid, overlay = model.grid, points.overlay.by_column()
     start = np.zeros(points.columns + 1, np.int64)
     np.cumsum(np.bincount(overlay.column, minlength=points.columns), out=start[1:])
     hold_row = np.full(grid.buses, -1)
@@ -60,9 +59,9 @@ def demand(model: Model, points: Points) -> Demand:
         y_bus=grid.y_bus.indices.astype(np.int64),
         y=grid.y_bus.data,
         overlay_start=start,
-        overlay_row=overlay.row_bus[order].astype(np.int64),
-        overlay_bus=overlay.column_bus[order].astype(np.int64),
-        overlay_delta=overlay.delta[order].astype(complex),
+        overlay_row=overlay.row_bus.astype(np.int64, copy=False),
+        overlay_bus=overlay.column_bus.astype(np.int64, copy=False),
+        overlay_delta=overlay.delta.astype(complex, copy=False),
         power=np.ascontiguousarray(points.power),
         current=np.ascontiguousarray(points.current) if dependent else empty,
         impedance=np.ascontiguousarray(points.impedance) if dependent else empty,
