@@ -53,7 +53,7 @@ def solve_alike(network: Network, points: Points) -> Solution:
     if not pieces:
         return solution
     task = _Task.of(network, points, solution)
-    threads = thread_count() if chord_kernel.solve_kin.signatures else 1  # numba compiles in one
+    threads = thread_count() if chord_kernel.solve_kin.overloads else 1  # numba compiles in one
     works = (work for piece in pieces for work in task.prepare(piece, threads))
     if threads == 1:
         for work in works:

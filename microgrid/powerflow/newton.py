@@ -54,7 +54,7 @@ def compiled() -> bool:
     from microgrid.powerflow import chord_kernel, kernel  # noqa: PLC0415 -- numba must stay optional
 
     return all(
-        bool(solve.signatures) or any(Path(solve.stats.cache_path).glob(f"*{solve.__name__}*.nbi"))
+        bool(solve.overloads) or any(Path(solve.stats.cache_path).glob(f"*{solve.__name__}*.nbi"))
         for solve in (kernel.solve_columns, chord_kernel.solve_kin)
     )
 
@@ -67,7 +67,7 @@ def announce_compilation() -> None:
 
 def in_ranges(compiled: Any, count: int, arguments: Callable[[int, int], tuple[Any, ...]]) -> None:
     """Call a compiled function for ranges of columns in threads, with the arguments for (begin, end)."""
-    threads = thread_count() if count > 512 and compiled.signatures else 1  # numba compiles in one
+    threads = thread_count() if count > 512 and compiled.overloads else 1  # numba compiles in one
     share = max(1, -(-count // threads))
     ranges = [(begin, min(count, begin + share)) for begin in range(0, count, share)]
     if len(ranges) == 1:
@@ -177,7 +177,7 @@ class Network:
         width = min(widest, 8 * max(1, -(-count // (8 * threads))))
         share = width * max(1, -(-count // (width * threads)))
         ranges = [(begin, min(count, begin + share)) for begin in range(0, count, share)]
-        if len(ranges) == 1 or not kernel.solve_columns.signatures:
+        if len(ranges) == 1 or not kernel.solve_columns.overloads:
             for begin, end in ranges:
                 kernel.solve_columns(equations, self.plan, columns, begin, end, width, max_iterations)
             return

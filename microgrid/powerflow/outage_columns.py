@@ -173,13 +173,14 @@ def _removals(grid: Grid, cases: tuple[OutageCase, ...], case: np.ndarray, tappe
     """Overlay that takes the lost branches out, at the tap where each column stands."""
     branches, out = grid.branches, []
     for number in np.unique(case):
-        columns = np.flatnonzero(case == number)
-        for row in cases[number].branch_rows:
-            f, t = int(branches.from_bus[row]), int(branches.to_bus[row])
-            y = branch_admittances(branches, tapped, np.full(len(columns), row), columns)
-            ends = np.array([[f, f], [f, t], [t, f], [t, t]])
-            repeated = np.tile(ends, (len(columns), 1))
-            out.append(Overlay(np.repeat(columns, 4), repeated[:, 0], repeated[:, 1], -y.T.ravel()))
+        columns, rows = np.flatnonzero(case == number), cases[number].branch_rows
+        if not len(rows):
+            continue
+        f, t = branches.from_bus[rows], branches.to_bus[rows]
+        pairs = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+        y = branch_admittances(branches, tapped, *pairs).reshape(4 * len(rows), len(columns))
+        row_bus, column_bus = (np.tile(ends, len(columns)) for ends in (np.r_[f, f, t, t], np.r_[f, t, f, t]))
+        out.append(Overlay(np.repeat(columns, len(y)), row_bus, column_bus, -y.T.ravel()))
     return out
 
 

@@ -19,9 +19,12 @@ class Overlay:
     @classmethod
     def join(cls, parts: list[Overlay]) -> Overlay:
         """Put several overlays together; changes of the same entry add up."""
+        parts = [part for part in parts if len(part.column)]
         if not parts:
             empty = np.zeros(0, np.int64)
             return cls(empty, empty, empty, np.zeros(0, complex))
+        if len(parts) == 1:
+            return parts[0]
         names = ("column", "row_bus", "column_bus", "delta")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
