@@ -18,7 +18,7 @@ import numpy as np
 
 from microgrid.dispatch.flatten import FlatRows
 from microgrid.dispatch.pages import Pages
-from microgrid.formulation.answers import FEWEST, Answer, ask, one_by_one, side_by_side, total_of
+from microgrid.formulation.answers import FEWEST, Answer, ask, one_by_one, terms_of, total_of
 from microgrid.formulation.block import Block, Bound, Campus, RowRule, Rule
 from microgrid.formulation.by_position import N, Numbers, Terms, columns_of
 from microgrid.formulation.evaluate import Declaration, equation, limits
@@ -195,7 +195,7 @@ class ArrayBlock(Block):
     def terms(self, rule: Rule, index: Index | None = None) -> Sequence[Linear]:
         """Linear terms by position, which rules may read at many positions at once."""
         positions = _positions(self.horizon.steps if index is None else index)
-        return side_by_side(self._ask(f"{self.name}: terms", rule, positions), positions.size)
+        return terms_of(self._ask(f"{self.name}: terms", rule, positions), positions.size)
 
     def total(self, index: Iterable[int], rule: Rule) -> Linear:
         """Sum of `rule` over `index`."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from microgrid.formulation.by_position import Terms
+from microgrid.formulation.by_position import WIDEST, Terms, as_term, side_by_side
 from microgrid.formulation.vector import Positions, Row, Term, Truth, Uneven, sum_terms
 
 FEWEST = 64
@@ -18,8 +18,6 @@ FEWEST_APART = 16
 """The same for the positions on one side of a branch."""
 MOST_SIDES = 24
 """Calls on arrays after which a rule that keeps branching is read position by position."""
-WIDEST = 24
-"""Columns a term may have where terms of many positions are put side by side."""
 SAME = 1e-12
 _UNREADABLE = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 
@@ -125,39 +123,25 @@ def _same(one: tuple[str, dict[int, float], float], two: tuple[str, dict[int, fl
     )
 
 
-def side_by_side(answers: Sequence[Answer], size: int) -> Sequence[Any]:
-    """The terms of all answers in order of position: `Terms`, or a list where some have very many columns."""
+def terms_of(answers: Sequence[Answer], size: int) -> Terms:
+    """The terms of all answers in order of position."""
     if len(answers) == 1 and answers[0].each is None:
-        return Terms(sum_terms([answers[0].whole]), size)
-    pieces = [(answer.places, [_as_term(term) for term in _given(answer)]) for answer in answers]
-    width = max((len(term.columns) for _, terms in pieces for term in terms), default=0)
-    if width > WIDEST:
-        return _listed(pieces, size)
-    columns = np.zeros((width, size), dtype=np.int64)
-    coefficients, constant = np.zeros((width, size)), np.zeros(size)
-    for places, terms in pieces:  # one term of arrays, or as many terms of numbers as there are places
-        constant[places] = [term.constant for term in terms]
-        for row in range(width):
-            columns[row, places] = [term.columns[row] if row < len(term.columns) else 0 for term in terms]
-            coefficients[row, places] = [term.coefficients[row] if row < len(term.columns) else 0.0 for term in terms]
-    return Terms(Term(tuple(columns), tuple(coefficients), constant), size)
-
-
-def _listed(pieces: Sequence[tuple[np.ndarray, list[Term]]], size: int) -> list[Any]:
+        return Terms(as_term(answers[0].whole), size)
+    if len(answers) == 1:
+        return Terms(None, size, answers[0].each)
+    pieces = [(answer.places, [as_term(term) for term in _given(answer)]) for answer in answers]
+    if all(len(term.columns) <= WIDEST for _, terms in pieces for term in terms):
+        return Terms(side_by_side(pieces, size), size)
     listed: list[Any] = [0.0] * size
     for places, terms in pieces:
         given = terms if len(terms) == places.size else Terms(terms[0], places.size)
         for place, entry in zip(places.tolist(), given, strict=True):
             listed[place] = entry
-    return listed
+    return Terms(None, size, listed)
 
 
 def _given(answer: Answer) -> list[Any]:
     return [answer.whole] if answer.each is None else answer.each
-
-
-def _as_term(answer: Any) -> Term:
-    return answer if answer.__class__ is Term else sum_terms([answer])
 
 
 def total_of(answers: Sequence[Answer]) -> Any:
@@ -176,4 +160,4 @@ def total_of(answers: Sequence[Answer]) -> Any:
     return summed if summed.columns else summed.constant
 
 
-__all__ = ["FEWEST", "Answer", "ask", "one_by_one", "side_by_side", "total_of"]
+__all__ = ["FEWEST", "Answer", "ask", "one_by_one", "terms_of", "total_of"]

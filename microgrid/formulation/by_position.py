@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from microgrid.formulation.vector import Positions, Term
+from microgrid.formulation.vector import Positions, Term, sum_terms
 
 N = TypeVar("N", float, int)
 _MUTATORS = (
@@ -57,15 +57,34 @@ SELDOM = 16
 """Calls for one position after which `Terms` keep all of them."""
 
 
-class Terms(Sequence[Any]):
-    """Linear terms by position: one `Term` over all of them. Terms without a decision are given out as numbers."""
+WIDEST = 24
+"""Columns a term may have where terms of many positions are put side by side."""
 
-    def __init__(self, term: Term, size: int) -> None:
-        """Keep a term whose arrays have `size` entries."""
-        self.term = term
+Piece = tuple[np.ndarray, list[Term]]
+"""Places with one term of arrays for all of them, or with as many terms of numbers."""
+
+
+class Terms(Sequence[Any]):
+    """Linear terms by position: one `Term` over all of them. Terms without a decision are given out as numbers.
+
+    They may come as a list of terms and numbers, which are put side by side once many positions are asked for.
+    """
+
+    def __init__(self, term: Term | None, size: int, each: list[Any] | None = None) -> None:
+        """Keep a term whose arrays have `size` entries, or a list of `size` terms and numbers, or both."""
         self.size = size
-        self._each: list[Any] | None = None
+        self._term = term
+        self._each = each
         self._asked = 0
+
+    @property
+    def term(self) -> Term:
+        """One term over all positions; TypeError where a listed term has too many columns for that."""
+        if self._term is None:
+            self._term = side_by_side(
+                [(np.arange(self.size), [as_term(entry) for entry in self._each or ()])], self.size
+            )
+        return self._term
 
     def __len__(self) -> int:
         """Return the number of positions."""
@@ -77,6 +96,8 @@ class Terms(Sequence[Any]):
     def __getitem__(self, place: slice) -> list[Any]: ...
     def __getitem__(self, place: Any) -> Any:
         """Term at one position, a list for a slice, or the term at many positions."""
+        if self._each is not None and place.__class__ is int:
+            return self._each[place]
         if place.__class__ is Positions:
             at = _inside(place.at, self.size)
             return self._made([_at(entry, at) for entry in self._parts()])
@@ -93,6 +114,9 @@ class Terms(Sequence[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the terms one by one."""
+        if self._each is not None:
+            yield from self._each
+            return
         width = len(self.term.columns)
         columns = (entry.tolist() if entry.__class__ is np.ndarray else [entry] * self.size for entry in self._parts())
         for entries in zip(*columns, strict=True):
@@ -104,6 +128,26 @@ class Terms(Sequence[Any]):
     def _made(self, parts: list[Any]) -> Term:
         width = len(self.term.columns)
         return Term(tuple(parts[:width]), tuple(parts[width:-1]), parts[-1])
+
+
+def as_term(answer: Any) -> Term:
+    """Return a term, also for a number."""
+    return answer if answer.__class__ is Term else sum_terms([answer])
+
+
+def side_by_side(pieces: Sequence[Piece], size: int) -> Term:
+    """One term over all positions, each of which is in one piece; zeros where a term has fewer columns than others."""
+    width = max((len(term.columns) for _, terms in pieces for term in terms), default=0)
+    if width > WIDEST:
+        raise TypeError(f"terms of {width} columns are too wide to be read at many positions")
+    columns = np.zeros((width, size), dtype=np.int64)
+    coefficients, constant = np.zeros((width, size)), np.zeros(size)
+    for places, terms in pieces:
+        constant[places] = [term.constant for term in terms]
+        for row in range(width):
+            columns[row, places] = [term.columns[row] if row < len(term.columns) else 0 for term in terms]
+            coefficients[row, places] = [term.coefficients[row] if row < len(term.columns) else 0.0 for term in terms]
+    return Term(tuple(columns), tuple(coefficients), constant)
 
 
 def _inside(at: np.ndarray, size: int) -> np.ndarray:
@@ -126,4 +170,4 @@ def columns_of(terms: Sequence[Any]) -> np.ndarray:
     return np.asarray(columns[0] if isinstance(terms, Terms) else columns, dtype=np.int64)
 
 
-__all__ = ["N", "Numbers", "Terms", "columns_of"]
+__all__ = ["WIDEST", "N", "Numbers", "Terms", "as_term", "columns_of", "side_by_side"]

@@ -157,6 +157,8 @@ class Term:
         return difference
 
     def __mul__(self, other: Any) -> Term:
+        if other.__class__ is float:  # most often, at one position
+            return self._scaled(other)
         decided: Term = other if other.__class__ is Term and other.columns else self
         return decided._scaled(_number(self if decided is other else other))
 

@@ -14,7 +14,7 @@ from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 from microgrid.case.load import load_case
 from microgrid.dispatch.build import DispatchModel, build
 from microgrid.dispatch.compile import Program, compile_program
-from microgrid.formulation.answers import ask, one_by_one, side_by_side, total_of
+from microgrid.formulation.answers import ask, one_by_one, terms_of, total_of
 from microgrid.formulation.by_position import Numbers, Terms
 from microgrid.formulation.horizon import Horizon
 from microgrid.formulation.vector import Positions, Row, Term, sum_terms
@@ -185,13 +185,13 @@ def test_a_rule_that_changes_its_mind_is_refused() -> None:
         ask(lambda t: next(numbers) * X[t], np.arange(COUNT))
 
 
-def test_terms_side_by_side_and_their_sum_are_those_one_by_one() -> None:
+def test_terms_terms_of_and_their_sum_are_those_one_by_one() -> None:
     def rule(t: int) -> Any:
         return PRICE[t] * X[t] + (Y[t] - 3.0 if PRICE[t] > 0 else 2.0 * (X[t - 1] + Y[0] + 1.0))
 
     for fewest in (64, math.inf):
         answers = ask(rule, np.arange(COUNT), fewest)
-        terms = side_by_side(answers, COUNT)
+        terms = terms_of(answers, COUNT)
         assert [plain(term) for term in terms] == [plain(rule(t)) for t in range(COUNT)]
         assert plain(terms[-1]) == plain(rule(COUNT - 1))
         assert plain(total_of(answers)) == pytest.approx(plain(sum_terms([rule(t) for t in range(COUNT)])))
@@ -223,3 +223,15 @@ def test_sequences_keep_the_ways_of_a_list() -> None:
             with pytest.raises(IndexError):
                 sequence[Positions(np.array([0, place]))]
     assert isinstance(terms[many] <= 1.0, Row)
+
+
+def test_listed_terms_are_put_side_by_side_when_asked_for_and_wide_ones_are_not() -> None:
+    every = Positions(np.arange(COUNT))
+    listed = terms_of(ask(lambda t: LIST[t] * X[t] + (Y[t] if LIST[t] > 0 else 1.0), np.arange(COUNT)), COUNT)
+    assert [plain(listed[t]) for t in range(COUNT)] == [plain(term) for term in Terms(listed[every], COUNT)]
+    wide = terms_of(ask(lambda t: sum(LIST[t] * X[k] for k in range(30)), np.arange(COUNT)), COUNT)
+    assert len(wide[3].columns) == 30
+    with pytest.raises(TypeError, match="too wide"):
+        wide[every]
+    said = ask(lambda t: wide[t] + X[t], np.arange(COUNT))
+    assert one_by_one(said), "a rule on what is too wide is read one by one"
