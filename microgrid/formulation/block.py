@@ -256,8 +256,12 @@ class Block(ABC):
 
 
 def _mentions(value: object, name: str) -> bool:
-    """Whether a field names a part: by itself, in a list, or as the key of a mapping."""
-    return value == name or (isinstance(value, (list, tuple, Mapping)) and name in value)
+    """Whether a field names a part: by itself, in a list, as the key of a mapping, or in a record below it."""
+    if isinstance(value, Declared):
+        return any(_mentions(getattr(value, field), name) for field in value.__class__.model_fields)
+    if isinstance(value, Mapping):
+        return name in value or any(_mentions(entry, name) for entry in value.values())
+    return value == name or (isinstance(value, (list, tuple)) and name in value)
 
 
 def field_at(record: object, path: str) -> object:

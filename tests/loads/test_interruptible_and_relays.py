@@ -18,6 +18,7 @@ from microgrid.assets.programs.interruptible import Interruptible
 from microgrid.assets.programs.interruption_calls import Caps, allowed_events, interruptible_terms
 from microgrid.assets.programs.relay_reserve import RelayReserve
 from microgrid.assets.programs.sales import sales_table
+from microgrid.errors import InvalidInput
 
 Bench = Callable[..., Any]
 TERMS = ((12, 1, 2, 3), (4, 5), (6, 7, 8, 9), (10, 11))
@@ -178,6 +179,13 @@ def test_a_trip_never_exports_beyond_the_right_and_firm_load_may_stand_behind_a_
     outcome = campus({"mine": fleet(auxiliary_mw=2.0), "ufr": whole}, [50.0])
     assert outcome["ufr.all.mine.sold_mw"] == pytest.approx([12.0])
     assert outcome["ufr.all.withdrawn_mw"] == pytest.approx([10.0])
+
+
+def test_a_relay_of_no_such_load_is_named_with_its_field(campus: Bench) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"ufr\.blocks: mine: publishes no facility_power_mw: parts that do: mining;"
+    ):
+        campus({"mining": fleet(), "ufr": relays()}, [50.0])
 
 
 def test_relays_are_refused_that_share_more_than_the_load() -> None:

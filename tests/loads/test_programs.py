@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from pydantic import ValidationError
 
 from microgrid.assets.battery import Battery
@@ -24,6 +25,7 @@ from microgrid.assets.programs.sales import sales_table
 from microgrid.assets.programs.spinning_reserve import SpinningReserve
 from microgrid.assets.programs.wholesale_energy import WholesaleEnergy
 from microgrid.errors import InvalidInput
+from microgrid.study import summary
 
 Bench = Callable[..., Any]
 
@@ -392,6 +394,14 @@ def test_no_credit_is_paid_for_load_that_is_not_there(campus: Bench, axis: Bench
     row = sales_table(outcome.results, horizon.hours, horizon.local).iloc[0]
     assert (row.program, row.service, row.provider, row.deliverable) == ("dr", "interruption", "mine", True)
     assert (row.largest_mw, row.earned_usd) == pytest.approx((4.0, 8.0))
+
+
+def test_a_seller_that_sold_nothing_stands_in_the_table_without_a_time(campus: Bench, axis: Bench) -> None:
+    services = {"good": up(5.0), "idle": up(0.0, max_mw=0.0)}
+    outcome = campus({"mine": fleet(), "as": AncillaryServices(poi="poi", services=services)}, [50.0])
+    data = xr.Dataset({name: (f"d{place}", values) for place, (name, values) in enumerate(outcome.results.items())})
+    rows = {row["service"]: row for row in summary.flexibility(data, axis(1))}
+    assert (rows["good"]["first"], rows["idle"]["first"], rows["idle"]["last"]) == ("2025-07-01 00:00", None, None)
 
 
 def test_reserve_held_stands_in_the_table_of_flexibility_and_earns_nothing(campus: Bench, axis: Bench) -> None:
