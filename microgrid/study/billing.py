@@ -15,10 +15,14 @@ from microgrid.errors import Residual
 from microgrid.results.dataset import COST
 from microgrid.tariffs.meter import bills_reactive
 from microgrid.tariffs.part import TariffPart
-from microgrid.tariffs.rebill import Rebill, rebill
+from microgrid.tariffs.rebill import NEXT_YEAR, Rebill, rebill
 
 METERED = ("reactive_mvar", "gross_load_mw", "gross_generation_mw")
 """What a tariff meters beside import and export, by the names under which it reports them."""
+
+
+TWICE = "coincident_peak"
+"""Kind of the programs that weigh coincident peaks as well."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,21 @@ def bill_tariffs(case: Case, dispatch: xr.Dataset) -> Billing:
     return Billing(bills)
 
 
+def twice_notes(case: Case, billing: Billing) -> list[str]:
+    """Meters at which a tariff and a program both weigh what coincident peaks bill next year."""
+    programs = {
+        getattr(part, "poi", ""): name for name, part in case.parts.items() if getattr(part, "kind", "") == TWICE
+    }
+    return [
+        f"{name}: next year's bill of this year's coincident peaks is weighed here ({made.next_year_usd:,.0f} USD) and "
+        f"by the program {programs[part.poi]}; state `weigh_next_year: false` beside the tariff if they are one charge"
+        for name, made in billing.bills.items()
+        if any(NEXT_YEAR in item for item in made.by_charge_usd)
+        and isinstance(part := case.parts[name], TariffPart)
+        and part.poi in programs
+    ]
+
+
 def reactive_notes(case: Case, dispatch: xr.Dataset, billing: Billing, meter_mvar: np.ndarray) -> list[str]:
     """What bills of apparent or reactive power would be at the Q that the AC power flow finds at the meter.
 
@@ -107,4 +126,4 @@ def reactive_notes(case: Case, dispatch: xr.Dataset, billing: Billing, meter_mva
     return notes
 
 
-__all__ = ["Billing", "bill_tariffs", "reactive_notes"]
+__all__ = ["Billing", "bill_tariffs", "reactive_notes", "twice_notes"]

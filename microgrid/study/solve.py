@@ -20,7 +20,7 @@ from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
 from microgrid.errors import AuditFailed, InvalidInput, Problem, Residual
 from microgrid.results import files
 from microgrid.study import summary
-from microgrid.study.billing import Billing, bill_tariffs, reactive_notes
+from microgrid.study.billing import Billing, bill_tariffs, reactive_notes, twice_notes
 from microgrid.study.cut_table import write_cuts
 from microgrid.study.network_check import NetworkCheck, check_network
 from microgrid.study.running import running_shares
@@ -105,7 +105,7 @@ def finish(case: Case, found: Dispatch, progress: Progress, secured: Secured | N
     if missed:
         raise AuditFailed(missed)
     page = _summary(case, found, data, billing, check, (*residuals, *losses))
-    page["bill_notes"] = billing.notes()
+    page["bill_notes"] = [*billing.notes(), *twice_notes(case, billing)]
     if check is not None:
         page["bill_notes"] += reactive_notes(case, data, billing, check.poi_import_mvar)
     page["security"] = summary.security(secured, case.horizon) if secured else None

@@ -77,7 +77,8 @@ def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
         gross_load_mw: load behind the meter, where buy-all-sell-all needs it.
         gross_generation_mw: generation behind the meter, likewise.
     """
-    series = {key: inputs[f"{name}.series.{key}"] for key in part.tariff.series} if inputs else {}
+    given = inputs or {}
+    series = {key: given[path] for key in part.tariff.series if (path := f"{name}.series.{key}") in given}
     load = meter_of(part, horizon, import_mw, export_mw, series)
     load = _with_reactive(part, load, reactive_mvar)
     load = _with_gross(load, gross_load_mw, gross_generation_mw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from math import acos, tan
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from microgrid.assets.solar import Solar
 from microgrid.dispatch.run import dispatch
 from microgrid.errors import InvalidInput
 from microgrid.formulation.horizon import Horizon
+from microgrid.study.billing import Billing, reactive_notes, twice_notes
 from microgrid.tariffs.bill import bill
 from microgrid.tariffs.determinants.apparent import facet_error
 from microgrid.tariffs.model import Tariff
@@ -33,6 +35,7 @@ from microgrid.tariffs.rebill import Rebill, rebill
 HORIZON = Horizon(pd.Timestamp("2025-05-26 05:00", tz="UTC"), 60, 48, "America/Chicago")
 HOUR = np.arange(HORIZON.count) % 24
 LOAD_MW = 20.0 + 6.0 * np.sin(HOUR / 24 * 6.283)
+SIDES = ("import", "export")
 SUN = np.clip(np.sin((HOUR - 6) / 12 * 3.1416), 0.0, 1.0)
 KVA = {
     "determinants": {
@@ -144,6 +147,34 @@ def test_pinned_facets_are_within_their_size_whatever_the_sign_of_q(seed: int, s
     assert (1.0 - size) * billed["kva"] - 0.01 <= paid["tariff.kva.demand"] <= billed["kva"] + 0.01
     for name in ("kvar", "lagging"):
         assert paid[f"tariff.{name}.demand"] == pytest.approx(billed[name], abs=0.01)
+
+
+def test_the_bill_at_the_meters_own_reactive_power_is_told() -> None:
+    data, made = _run(KVA)
+    part = TariffPart(tariff=Tariff.model_validate({"id": "t", "timezone": "America/Chicago", **KVA}), poi="grid")
+    case: Any = SimpleNamespace(parts={"tariff": part}, horizon=HORIZON, inputs={})
+    dispatch: Any = {f"grid.{side}_mw": SimpleNamespace(to_numpy=data[f"grid.{side}_mw"].copy) for side in SIDES}
+    billing, drawn = Billing({"tariff": made}), data["tariff.reactive_mvar"]
+    (same,) = reactive_notes(case, dispatch, billing, drawn)
+    assert same.endswith("the bill is the same")
+    more = 8000.0 * (
+        np.hypot(data["grid.import_mw"], drawn + 2.0).max() - np.hypot(data["grid.import_mw"], drawn).max()
+    )
+    more += 2.0 * (700.0 + 100.0)
+    (raised,) = reactive_notes(case, dispatch, billing, drawn + 2.0)
+    assert raised.endswith(f"the bill is {more:,.0f} USD more")
+    assert not reactive_notes(case, dispatch, billing, drawn * np.nan)
+
+
+def test_a_charge_that_tariff_and_program_both_weigh_is_told() -> None:
+    part = TariffPart(tariff=Tariff.model_validate({"id": "t", **KVA}), poi="grid")
+    program: Any = SimpleNamespace(kind="coincident_peak", poi="grid")
+    made: Any = SimpleNamespace(by_charge_usd={"tariff.cp.next_year.next_year": 0.0}, next_year_usd=0.0)
+    case: Any = SimpleNamespace(parts={"tariff": part, "peaks": program})
+    (note,) = twice_notes(case, Billing({"tariff": made}))
+    assert "by the program peaks" in note
+    case.parts["peaks"].poi = "other"
+    assert not twice_notes(case, Billing({"tariff": made}))
 
 
 def test_two_meters_cannot_share_the_parts() -> None:

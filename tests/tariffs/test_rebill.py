@@ -202,6 +202,13 @@ TARIFFS: dict[str, dict[str, Any]] = {
 }
 
 
+TARIFFS["coincident peaks without a file of weights"] = {
+    "series": {"missing": {"unit": "probability", "optional": True}},
+    "determinants": {"cp": {"kind": "coincident", "mode": "candidates", "series": "missing", "n": 2, "prior_kw": 9000}},
+    "charges": [{"id": "tcrf", "kind": "per_unit", "of": "cp", "price": 6.0}],
+}
+
+
 @pytest.mark.parametrize("name", TARIFFS)
 def test_dispatched_cost_is_the_bill(name: str) -> None:
     rng = np.random.default_rng(5)
