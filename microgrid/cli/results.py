@@ -131,7 +131,8 @@ def contingency(
 ) -> int:
     """Solve every outage at every step of TARGET: a result folder, or a case (which is dispatched first).
 
-    Every outage and step has exactly one status; the ledger adds up. Exit code 4 when an emergency limit is broken.
+    Every outage and step has exactly one status; the ledger adds up. Exit code 4 when an emergency limit is broken, or a
+    step has no solution even without an outage.
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
@@ -166,7 +167,7 @@ def contingency(
         from microgrid.report.terminal import print_outages
 
         print_outages(page, display.console())  # type: ignore[arg-type]
-    return 4 if study.broken.any() else 0
+    return 4 if study.broken.any() or study.ledger["not_possible"] else 0
 
 
 COMMANDS = (show, plot, verify, check, contingency)

@@ -162,6 +162,8 @@ def build_loss_cuts(
     snapshot: Snapshot, decisions: tuple[Decision, ...], options: CutOptions | None = None
 ) -> list[NetworkCut]:
     """One loss tangent per column of the intact network: loss >= loss at the point + slope times the move."""
+    if not len(snapshot.steps):
+        return []
     return Tangent.at(snapshot, decisions).loss_cuts(options or CutOptions())
 
 

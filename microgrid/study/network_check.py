@@ -237,8 +237,10 @@ def certified(check: NetworkCheck) -> NetworkCheck:
 
 
 def _certificates(flow: xr.Dataset, reference: Comparison | None) -> tuple[Residual, ...]:
-    solved = flow.residual_pu.to_numpy()
-    own = Residual("power flow", float(np.nanmax(solved, initial=0.0)), KCL_TOLERANCE_PU, "pu", f"{solved.size} steps")
+    status, residual = flow["status"].to_numpy(), flow["residual_pu"].to_numpy()
+    solved = residual[status != Status.DIVERGENT]  # a step without a solution is a violation, not a wrong solution
+    where = f"{status.size} steps" if solved.size == status.size else f"{solved.size} of {status.size} steps"
+    own = Residual("power flow", float(solved.max(initial=0.0)), KCL_TOLERANCE_PU, "pu", where)
     if reference is None:
         return (own,)
     compared = f"{len(reference.steps)} worst and random steps re-solved by pandapower"

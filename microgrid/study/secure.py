@@ -153,6 +153,8 @@ def _fresh_rows(
     wrong = np.abs(miss) > LOSS_MISSED_MW
     wrong[[violation.step for violation in check.violations]] = True
     decisions = decisions_of(case.connections(), dict(found.injections), check)
+    if not decisions:
+        return []
     cuts = _intact_rows(check, decisions, np.flatnonzero(wrong))
     inflated = set(np.flatnonzero(miss < -LOSS_MISSED_MW).tolist())
     cuts += [capped(cut) for cut in cuts if cut.quantity == "loss" and cut.step in inflated]

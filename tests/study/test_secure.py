@@ -248,3 +248,27 @@ assets:
     lines = (flow["p_from_mw"] + flow["p_to_mw"]).sum("branch").to_numpy()
     drawn = 3.0 * (0.5 + 0.5 * vm_pu**2)
     np.testing.assert_allclose(found.dispatch.dataset["campus.loss_mw"], lines + drawn, atol=2e-3)
+
+
+def test_a_network_without_any_solution_is_published_as_violations(tmp_path: Path) -> None:
+    (tmp_path / "case.yaml").write_text(
+        """
+name: too_much
+time: {start: 2025-01-01, end: 2025-01-01T02:00, step_min: 60, zone: America/Chicago}
+network: single_bus
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 5000}
+  load: {kind: facility_load, bus: CAMPUS, power_mw: 4000}
+tariffs:
+  retail:
+    poi: grid
+    tariff: {id: flat, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: 0.05}]}
+""",
+        encoding="utf-8",
+    )
+    from microgrid.study.solve import solve_case
+
+    made = solve_case(load_case(tmp_path / "case.yaml"), secure="n0")
+    assert made.violated
+    assert made.summary["network"]["divergent"] == 2
+    assert [item["kind"] for item in made.summary["network"]["violation_list"]] == ["divergent"] * 2
