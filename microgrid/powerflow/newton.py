@@ -29,7 +29,7 @@ def numba_pays(voltages: int) -> bool:
     """True when this many bus voltages are to be solved by compiled code.
 
     MICROGRID_NUMBA is 0 for never and 1 for always (where numba is installed). When it is not set, a small problem does
-    not start the compilation, about 20 s once on a machine, which would last longer than its solution in NumPy.
+    not start the compilation, about 30 s once on a machine, which would last longer than its solution in NumPy.
     """
     asked = os.environ.get("MICROGRID_NUMBA", "")
     if asked == "0" or importlib.util.find_spec("numba") is None:
