@@ -52,7 +52,8 @@ def check_tariffs(source: Source, parts: Mapping[str, Declared], horizon: Horizo
 
 def _place(data: Any, prefix: tuple[str, ...], field: str) -> tuple[str | int, ...]:
     """Location of a field of an inline tariff, or of the entry itself where the field stands beside the tariff."""
-    node: Any = data["tariffs"][prefix[1]].get("tariff", {})
+    entry = data["tariffs"][prefix[1]]
+    node: Any = entry.get("tariff", {})
     found: list[str | int] = []
     for name in field.split("."):
         key: Any = name
@@ -62,7 +63,9 @@ def _place(data: Any, prefix: tuple[str, ...], field: str) -> tuple[str | int, .
             break
         node = node[key]
         found.append(key)
-    return (*prefix, "tariff", *found) if found else prefix
+    if found:
+        return (*prefix, "tariff", *found)
+    return (*prefix, field) if field in entry else prefix
 
 
 def resolve_tariffs(data: Mapping[str, Any], parts: Mapping[str, Declared]) -> dict[str, Any]:

@@ -166,7 +166,17 @@ def _found(name: str, load: Path, stated: Mapping[str, Any]) -> _Found:
     history: History | None = stated["history"]
     if stated["past"]:
         history = {key: _numbers(key, value) for key, value in _pairs("--past", stated["past"])}
+        _known_determinants(found, history)
     return _Found(found, metered.data, metered.notes, stated, history)
+
+
+def _known_determinants(tariff: Tariff, past: Mapping[str, Any]) -> None:
+    from microgrid.schema.spelling import did_you_mean
+
+    for name in past:
+        if name not in tariff.determinants:
+            remedy = did_you_mean(name, tariff.determinants) or "it measures none"
+            raise click.BadParameter(f"the tariff has no determinant {name}; {remedy}", param_hint="--past")
 
 
 def _adapted(name: str, stated: Mapping[str, Any]) -> Tariff:

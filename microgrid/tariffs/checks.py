@@ -56,7 +56,7 @@ class Findings(ValueError):
 
 def find_problems(tariff: Tariff) -> list[Finding]:
     """Every rule that the tariff breaks."""
-    rules = (_clock, _series, _calendars, _determinants, _charges, _supply, _programs)
+    rules = (_clock, _series, _calendars, _determinants, _charges, _supply, _programs, _history)
     return [finding for rule in rules for finding in rule(tariff)]
 
 
@@ -250,6 +250,12 @@ def _supply(tariff: Tariff) -> Iterator[Finding]:
             yield _unknown((*path, "mw"), "contract value or series", block.mw, [*tariff.contract, *tariff.series])
         if block.index is not None and block.index not in tariff.series:
             yield _unknown((*path, "index"), "series", block.index, tariff.series)
+
+
+def _history(tariff: Tariff) -> Iterator[Finding]:
+    for name in tariff.history if isinstance(tariff.history, dict) else ():
+        if name not in tariff.determinants:
+            yield _unknown(("history", name), "determinant", name, tariff.determinants)
 
 
 def _programs(tariff: Tariff) -> Iterator[Finding]:

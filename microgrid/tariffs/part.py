@@ -15,6 +15,7 @@ from microgrid.formulation.algebra import Linear, number, total
 from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, Series, quantity
+from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
 from microgrid.tariffs.charges.band import hold_levels
 from microgrid.tariffs.credit_bank import write_credits
@@ -233,6 +234,10 @@ class TariffPart(TariffOptions):
 
     def _stated_problems(self, name: str, horizon: Horizon) -> list[Problem]:
         problems = [] if self.allow_other_year else period_problems(self.tariff, horizon.local)
+        for past in self.history if isinstance(self.history, dict) else ():
+            if past not in self.tariff.determinants:
+                remedy = did_you_mean(past, self.tariff.determinants)
+                problems.append(Problem("past peaks of no determinant of the tariff", remedy, f"{name}.history", past))
         if self.tariff.currency != "USD" and self.usd_per_currency is None:
             problems.append(
                 Problem(

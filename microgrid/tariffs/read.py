@@ -66,7 +66,7 @@ def located(problems: Iterable[Problem], file: Path) -> list[Problem]:
     placed = []
     for problem in problems:
         names, line, column = _position(content, problem.field.split("."))
-        known = problem.line == 0 and bool(names)
+        known = problem.line == 0 and bool(names) and names[0] in content
         placed.append(replace(problem, file=str(file), line=line, column=column) if known else problem)
     return placed
 

@@ -185,6 +185,10 @@ ONE_LINE = {
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, source: {doc: d, effective: 2099}}}}\nassets:",
         "case.yaml:3:64: tariffs.retail.tariff.source.effective: 2099: 100% of the load, 2025-07-15 to 2025-07-15, is before the tariff takes effect: choose the tariff of that year, or allow another year's prices explicitly",
     ),
+    "past peaks of nothing": (
+        "assets:", "tariffs: {retail: {poi: grid, history: {q: [3]}, tariff: {id: x, determinants: {pk: {kind: demand}}}}}\nassets:",
+        "case.yaml:3:39: tariffs.retail.history: q: past peaks of no determinant of the tariff: known: pk",
+    ),
     "tariff in another currency": (
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, currency: CAD}}}\nassets:",
         "case.yaml:3:11: tariffs.retail: the tariff is in CAD and the dispatch in USD: state `usd_per_currency` beside the tariff",

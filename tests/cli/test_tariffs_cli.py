@@ -442,6 +442,19 @@ def test_what_shows_only_with_the_load_has_a_place_too(run: Run, tmp_path: Path,
     assert all(words in err for words in (place, field, remedy)), err
 
 
+def test_past_peaks_belong_to_a_determinant(run: Run, tariff: Path, load: Path) -> None:
+    code, _, err = run("bill", "--partial", "bill", tariff, load, "--column", "load_kw", "--past", "pkk=1,2")
+    assert code == 2
+    assert "no determinant pkk" in err
+    assert "did you mean pk" in err
+
+
+def test_what_is_no_part_of_the_tariff_is_not_placed_in_it(run: Run, tariff: Path, load: Path) -> None:
+    code, _, err = run("bill", tariff, load, "--column", "load_kw")
+    assert code == 2
+    assert err.startswith("partial: ")
+
+
 def test_warnings_have_a_place(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "tariff.yaml"
     rules = "[{hours: [[12, 18]], period: peak}, {hours: [[16, 21]], period: rest}]"

@@ -43,6 +43,7 @@ RULES = [
     ("id: t\ntimezone: America/Chicgo\n", 2, "unknown zone", "America/Chicago"),
     ("id: t\ncalendars:\n  E: {rules: [{hours: [[22, 6]], period: n}]}\n", 3, "must ascend", ""),
     ("id: t\nholidays: {calendar: US, include: [Labour Day]}\n", 2, "no such holiday", ""),
+    ("id: t\ndeterminants: {pk: {kind: demand}}\nhistory: {pkk: [1, 2]}\n", 3, "unknown determinant", "did you mean pk"),
     ("id: t\nbilling: {cycle: read_dates}\n", 2, "no dates", "reads"),
     ("id: t\nbilling: {cycle: read_dates, reads: [2025-02-01, 2025-01-01]}\n", 2, "must ascend", ""),
     ("id: t\ncharges:\n- {id: n, kind: net_metered_energy, price: .1}\n", 3, "needs `export`", "scheme"),
