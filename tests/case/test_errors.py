@@ -187,7 +187,7 @@ ONE_LINE = {
     ),
     "past peaks of nothing": (
         "assets:", "tariffs: {retail: {poi: grid, history: {q: [3]}, tariff: {id: x, determinants: {pk: {kind: demand}}}}}\nassets:",
-        "case.yaml:3:39: tariffs.retail.history: q: past peaks of no determinant of the tariff: known: pk",
+        "case.yaml:3:31: tariffs.retail.history: q: past peaks of no determinant of the tariff: known: pk",
     ),
     "tariff in another currency": (
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, currency: CAD}}}\nassets:",
