@@ -131,10 +131,15 @@ def solve(
         InfeasibleProgram: no point satisfies the rows (confirmed without presolve).
         SolverLimit: the time limit came first.
     """
-    search = _Search(gap, time.perf_counter() + time_limit_s, progress)
+    began = time.perf_counter()
+    search = _Search(gap, began + time_limit_s, progress)
     while True:  # every round settles at least one more step of a pair, so the rounds end
         search.best = None
         solver, relaxed = _relax(program, search)
+        shown = overlaps(program, _point(relaxed))
+        if shown:  # what the relaxation shows, a search among integers would mostly show again
+            program = add_binaries(program, shown)
+            continue
         _integers(program, solver, relaxed, search)
         if search.best is None or search.best.point is None:
             raise SolverLimit(f"no feasible commitment found within {time_limit_s:g} s")
@@ -148,7 +153,9 @@ def solve(
     best = search.best
     if best is None or best.point is None or not search.done:
         reached = relative_gap(best.objective, search.bound) if best else float("inf")
-        raise SolverLimit(f"gap {reached:.3%} after {time_limit_s:g} s; {gap:.3%} was asked")
+        spent = time.perf_counter() - began
+        why = "" if spent >= time_limit_s else ": the solver's tolerances prove no smaller one, ask for a larger gap"
+        raise SolverLimit(f"gap {reached:.3%} after {spent:,.0f} s; {gap:.3%} was asked{why}")
     point = best.point.copy()
     point[program.integer] = np.round(point[program.integer])
     return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals, search.prices)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from microgrid.case.load import load_case
 from microgrid.case.model import Case
+from microgrid.dispatch.run import Dispatch
 from microgrid.errors import InvalidInput, Problem
 from microgrid.results.files import MANIFEST, NETWORK, open_results
 from microgrid.study.network_check import NetworkCheck, check_network
 from microgrid.study.room import rooms_of
 from microgrid.study.running import running_shares
-from microgrid.study.solve import dispatch_case
+from microgrid.study.secure import solve_secure
+from microgrid.study.solve import dispatch_case, settings_of
 from microgrid.study.verify import stored_audit, stored_case, stored_network
 
 
@@ -41,13 +43,21 @@ def network_of(
         case = load_case(target, overrides)
         if not case.header.network:
             raise InvalidInput(_no_network(target))
-        found = dispatch_case(case, progress=progress)
+        found = _dispatched(case, progress)
         injections, dispatched = dict(found.injections), found.dataset
         net = None
     progress("AC power flow of every step")
     running = running_shares(case.connections(), dispatched)
     rooms = rooms_of(case, dispatched) if outages else None
     return case, check_network(case, injections, net, running=running, rooms=rooms)
+
+
+def _dispatched(case: Case, progress: Callable[[str], None]) -> Dispatch:
+    """The dispatch that `microgrid solve` would write: with the network's rows where the case asks for them."""
+    asked = case.header.solve.secure
+    if asked == "none":
+        return dispatch_case(case, progress=progress)
+    return solve_secure(case, settings_of(case), asked, progress).dispatch
 
 
 def _no_network(target: str) -> Problem:

@@ -14,6 +14,7 @@ from microgrid.case.model import Case
 from microgrid.dispatch.run import SolveSettings
 from microgrid.errors import Infeasible
 from microgrid.network.load import load_network
+from microgrid.study.recheck import network_of
 from microgrid.study.secure import Secured, solve_secure
 
 SETTINGS = SolveSettings(gap=1e-4)
@@ -40,9 +41,13 @@ def solved(case: Case, mode: str = "n0") -> Secured:
 
 
 @pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Secured:
-    network = tightened(tmp_path_factory.mktemp("net"), FEEDER, 68.0)
-    return solved(pjm("2025-02-12", "2025-02-13", network))
+def feeder_network(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tightened(tmp_path_factory.mktemp("net"), FEEDER, 68.0)
+
+
+@pytest.fixture(scope="module")
+def day(feeder_network: str) -> Secured:
+    return solved(pjm("2025-02-12", "2025-02-13", feeder_network))
 
 
 def test_a_day_with_violations_is_cured_within_two_rounds_of_rows(day: Secured) -> None:
@@ -50,6 +55,12 @@ def test_a_day_with_violations_is_cured_within_two_rounds_of_rows(day: Secured) 
     assert day.rounds[-1].violations == 0
     assert len(day.rounds) <= 3
     assert day.accepted
+
+
+def test_a_case_that_asks_for_security_is_checked_as_it_would_be_solved(feeder_network: str) -> None:
+    overrides = ["time.start=2025-02-12", "time.end=2025-02-13", f"network={feeder_network}", "solve.secure=n0"]
+    _, check = network_of("pjm_ai_campus", overrides, lambda _: None)
+    assert check.violations == ()
 
 
 def test_security_costs_money_and_names_its_price(day: Secured) -> None:
