@@ -131,8 +131,8 @@ def contingency(
 ) -> int:
     """Solve every outage at every step of TARGET: a result folder, or a case (which is dispatched first).
 
-    Every outage and step has exactly one status; the ledger adds up. Exit code 4 when an emergency limit is broken, or a
-    step has no solution even without an outage.
+    Every outage and step has exactly one status; the ledger adds up. Exit code 4 when an emergency limit is broken,
+    or a step has no solution even without an outage.
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
