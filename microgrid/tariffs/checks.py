@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 _RESERVED = {BY_MONTH}
+_BY_DETERMINANT = "price each period's own determinant by a charge of its own"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Findings(ValueError):
 
 def find_problems(tariff: Tariff) -> list[Finding]:
     """Every rule that the tariff breaks."""
-    rules = (_clock, _series, _calendars, _determinants, _charges, _supply, _programs, _history)
+    rules = (_clock, _series, _calendars, _determinants, _charges, _export, _supply, _programs, _history)
     return [finding for rule in rules for finding in rule(tariff)]
 
 
@@ -152,11 +153,12 @@ def _charges(tariff: Tariff) -> Iterator[Finding]:
 def _demand(tariff: Tariff, path: Path, charge: DemandCharge) -> Iterator[Finding]:
     if charge.of not in tariff.determinants:
         yield _unknown((*path, "of"), "determinant", charge.of, tariff.determinants)
-    if isinstance(charge.tiers, dict):
-        for tiers in charge.tiers["by_month"]:
-            yield from _ascending(path, tiers)
-    else:
-        yield from _ascending(path, charge.tiers or ())
+    sets = charge.tiers["by_month"] if isinstance(charge.tiers, dict) else (charge.tiers or (),)
+    for tiers in sets:
+        yield from _ascending(path, tiers)
+        for place, tier in enumerate(tiers):
+            yield from _one_price((*path, "tiers", place, "price"), tier.price, None, _BY_DETERMINANT)
+    yield from _one_price((*path, "price"), charge.price, None, _BY_DETERMINANT)
 
 
 def _refers(tariff: Tariff, path: Path, charge: AnyCharge, seen: Sequence[str]) -> Iterator[Finding]:
@@ -213,7 +215,7 @@ def _prices(tariff: Tariff, path: Path, charge: EnergyCharge | NetMeteredEnergy)
     if charge.calendar is not None and charge.calendar not in tariff.calendars:
         yield _unknown((*path, "calendar"), "calendar", charge.calendar, tariff.calendars)
         return
-    named = tariff.calendars[charge.calendar].periods if charge.calendar is not None else None
+    named = _periods(tariff, charge.calendar)
     listed: list[tuple[Path, Price]] = []
     if charge.price is not None:
         listed.append(((*path, "price"), charge.price))
@@ -223,7 +225,14 @@ def _prices(tariff: Tariff, path: Path, charge: EnergyCharge | NetMeteredEnergy)
         yield from _one_price(where, price, named)
 
 
-def _one_price(path: Path, price: Price, periods: Sequence[str] | None) -> Iterator[Finding]:
+def _periods(tariff: Tariff, calendar: str | None) -> tuple[str, ...] | None:
+    """Periods of a calendar that the tariff has; None without one."""
+    return None if calendar is None else tariff.calendars[calendar].periods
+
+
+def _one_price(
+    path: Path, price: Price | None, periods: Sequence[str] | None, remedy: str = "add `calendar: <name>`"
+) -> Iterator[Finding]:
     if not isinstance(price, dict):
         return
     wrong = {name: len(values) for name, values in price.items() if isinstance(values, tuple) and len(values) != 12}
@@ -235,17 +244,40 @@ def _one_price(path: Path, price: Price, periods: Sequence[str] | None) -> Itera
             )
         return
     if periods is None:
-        yield Finding(path, "prices by period need a calendar", "add `calendar: <name>`")
+        yield Finding(path, "prices by period need a calendar", remedy)
         return
     yield from (_unknown((*path, name), "period", name, periods) for name in price if name not in periods)
-    remedy = "price every period of the calendar (0 is a price)"
-    yield from (Finding(path, f"no price for period `{name}`", remedy) for name in periods if name not in price)
+    every = "price every period of the calendar (0 is a price)"
+    yield from (Finding(path, f"no price for period `{name}`", every) for name in periods if name not in price)
+
+
+def _export(tariff: Tariff) -> Iterator[Finding]:
+    """A credit price is stated for the periods of the net-metered charges that it credits."""
+    if tariff.export is None or tariff.export.credit_price is None:
+        return
+    path: Path = ("export", "credit_price")
+    if tariff.export.scheme != "net_metering_dollar":
+        yield Finding(
+            path,
+            f"scheme `{tariff.export.scheme}` credits nothing at this price",
+            "use `net_metering_dollar`, or an energy charge on `channel: export`",
+        )
+        return
+    calendars = [charge.calendar for charge in tariff.charges if isinstance(charge, NetMeteredEnergy)]
+    if any(calendar is not None and calendar not in tariff.calendars for calendar in calendars):
+        return
+    listed = [_periods(tariff, calendar) for calendar in calendars]
+    named = tuple(dict.fromkeys(name for names in listed for name in names or ()))
+    remedy = "give every net-metered charge a `calendar`, or state one price"
+    yield from _one_price(path, tariff.export.credit_price, None if None in listed else named, remedy)
 
 
 def _supply(tariff: Tariff) -> Iterator[Finding]:
     for place, block in enumerate(tariff.supply):
         path: Path = ("supply", place)
         yield from _masked(tariff, path, block.calendar, block.periods)
+        if block.calendar is None or block.calendar in tariff.calendars:
+            yield from _one_price((*path, "price"), block.price, _periods(tariff, block.calendar))
         if isinstance(block.mw, str) and block.mw not in tariff.contract and block.mw not in tariff.series:
             yield _unknown((*path, "mw"), "contract value or series", block.mw, [*tariff.contract, *tariff.series])
         if block.index is not None and block.index not in tariff.series:

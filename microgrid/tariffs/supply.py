@@ -63,7 +63,7 @@ class SupplyBlock(Declared):
 
     def _prices(self, axis: Axis) -> np.ndarray:
         periods = axis.periods_or_all(self.calendar)
-        return np.asarray(np.nan_to_num(price_table(self.price, periods.names)[axis.month_of, periods.of]))
+        return np.asarray(price_table(self.price, periods.names)[axis.month_of, periods.of])
 
     # -- biller ----------------------------------------------------------------------------------------------
 

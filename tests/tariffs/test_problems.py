@@ -25,6 +25,7 @@ def _problems(text: str) -> tuple[Problem, ...]:
 
 
 PK = "id: t\ndeterminants: {pk: {kind: demand}}\ncharges:\n"
+NET = "charges: [{id: n, kind: net_metered_energy, calendar: E, price: {on: .2, off: .1}}]\n"
 RULES = [
     (HEAD + "charges:\n- {id: e, kind: energy, calendar: E, price: {onn: .1, off: .2}}\n", 4, "unknown period", "did you mean on"),
     (HEAD + "charges:\n- {id: e, kind: energy, calendar: E, price: {on: .1}}\n", 4, "no price for period `off`", "every period"),
@@ -48,6 +49,14 @@ RULES = [
     ("id: t\nbilling: {cycle: read_dates, reads: [2025-02-01, 2025-01-01]}\n", 2, "must ascend", ""),
     ("id: t\ncharges:\n- {id: n, kind: net_metered_energy, price: .1}\n", 3, "needs `export`", "scheme"),
     ("id: t\ncharges:\n- {id: e, kind: energi, price: .1}\n", 3, "energi", ""),
+    (HEAD + "supply:\n- {id: s, mw: 5, calendar: E, price: {onn: .05, off: .03}}\n", 4, "unknown period", "did you mean on"),
+    (HEAD + "supply:\n- {id: s, mw: 5, calendar: E, price: {off: .03}}\n", 4, "no price for period `on`", "every period"),
+    ("id: t\nsupply:\n- {id: s, mw: 5, price: {off: .03}}\n", 3, "need a calendar", "calendar:"),
+    (HEAD + NET + "export: {scheme: net_metering_dollar, credit_price: {onn: .05, off: .1}}\n", 4, "unknown period", "did you mean on"),
+    (HEAD + NET + "export: {scheme: net_metering_dollar, credit_price: {on: .05}}\n", 4, "no price for period `off`", "every period"),
+    ("id: t\nexport: {scheme: net_billing, credit_price: {onn: .05}}\n", 2, "credits nothing", "channel: export"),
+    (PK + "- {id: d, kind: demand, of: pk, tiers: [{upto: .inf, price: {on: 3}}]}\n", 4, "need a calendar", "charge of its own"),
+    (PK + "- {id: d, kind: demand, of: pk, price: {by_month: [1, 2]}}\n", 4, "twelve numbers", ""),
 ]  # fmt: skip
 
 
