@@ -100,6 +100,8 @@ def _determinants(tariff: Tariff) -> Iterator[Finding]:
             if ref not in known:
                 yield _unknown((*path, "of"), "determinant (defined before this one)", ref, known)
         yield from _masked(tariff, path, getattr(node, "calendar", None), getattr(node, "periods", None))
+        if isinstance(node, MinOf):
+            yield from _least(path, node)
         if isinstance(node, (MaxOf, MinOf)):
             for place, term in enumerate(node.of):
                 yield from _term(tariff, (*path, "of", place), term, looks_back=isinstance(node, MaxOf))
@@ -130,6 +132,15 @@ def _term(tariff: Tariff, path: Path, term: Term, *, looks_back: bool) -> Iterat
         yield Finding((*path, "lookback"), "a look-back window must be at least one cycle", "", str(term.lookback))
     if term.lookback is not None and (term.ref is None or not looks_back):
         yield Finding((*path, "lookback"), "only a `ref` of max_of can look back", "move it to a max_of determinant")
+
+
+def _least(path: Path, node: MinOf) -> Iterator[Finding]:
+    """The least of no term is nothing: every month needs one that counts."""
+    without = [month for month in range(1, 13) if all(term.share(month) is None for term in node.of)]
+    if without:
+        yield Finding(
+            (*path, "of"), "no term of min_of counts in these months", "add a term", ", ".join(map(str, without))
+        )
 
 
 def _charges(tariff: Tariff) -> Iterator[Finding]:

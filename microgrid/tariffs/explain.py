@@ -180,14 +180,14 @@ def _during(periods: tuple[str, ...] | None) -> str:
 
 def _term(term: Term, tariff: Tariff) -> str:
     months = f" of {_months(term.months)}" if term.months else ""
-    if term.const is not None:
-        return f"{term.const:,g}"
     if isinstance(term.pct, dict):
         share = _seasons(term.pct)
     else:
         share = "" if term.pct == 1.0 else f"{term.pct:.3g} x " if term.pct > 1.0 else f"{term.pct:.0%} of "
     if term.contract is not None:
-        return f"{share}{_kw(term.contract, tariff)}"
+        return f"{share}{_kw(term.contract, tariff)}{months}"
+    if term.const is not None:
+        return f"{share}{term.const:,g}{months}"
     if term.lookback is None:
         return f"{share}{term.ref}{months}"
     return f"{share}{term.ref}{months} in the last {term.lookback} cycles{' and now' if term.include_current else ''}"

@@ -63,6 +63,8 @@ BY_HAND: dict[str, tuple[str, float]] = {
     "contract minimum and floor": ("contract: {k: 6000}\n" + PK[:-2] + ", bd: {kind: max_of, of: [{ref: pk}, {contract: k, pct: 0.6}, {const: 500}]}}\n" + ONE, 5000 + 3600),
     "contract overrun": ("contract: {k: 2500}\n" + PK[:-2] + ", bd: {kind: excess, ref: pk, over: k, pct: 1.1}}\n" + ONE, 2250 + 250),
     "firm part of a demand": (PK[:-2] + ", bd: {kind: min_of, of: [{ref: pk}, {const: 4000}]}}\n" + ONE, 4000 + 3000),
+    "shares of contract and constant by month": ("contract: {k: 8000}\n" + PK[:-2] + ", bd: {kind: max_of, of: [{ref: pk}, {contract: k, pct: {6: 0.75, 1: 1.0}}, {const: 4000, pct: {7: 0.9}}]}}\n" + ONE, 6000 + 3600),
+    "the least with shares and months": (PK[:-2] + ", bd: {kind: min_of, of: [{ref: pk}, {ref: pk, pct: {6: 0.6}}, {const: 2500, months: [7]}]}}\n" + ONE, 3000 + 2500),
     "coincident peaks, this year": ("determinants: {bd: {kind: coincident, intervals: ['2025-06-10 14:00', '2025-07-05 14:00'], window_min: 60}}\n" + ONE, 2 * 4000),
     "coincident peaks of the year before": ("determinants: {bd: {kind: coincident, intervals: ['2025-06-10 14:00'], window_min: 60, prior_kw: 700}}\n" + ONE, 2 * 700),
     "coincident peaks of each month": ("determinants: {bd: {kind: coincident, intervals: ['2025-06-10 14:00', '2025-07-05 14:00'], window_min: 60, billed: same_month}}\n" + ONE, 5000 + 3000),

@@ -49,6 +49,8 @@ RULES = [
     ("id: t\nbilling: {cycle: read_dates, reads: [2025-02-01, 2025-01-01]}\n", 2, "must ascend", ""),
     ("id: t\ncharges:\n- {id: n, kind: net_metered_energy, price: .1}\n", 3, "needs `export`", "scheme"),
     ("id: t\ncharges:\n- {id: e, kind: energi, price: .1}\n", 3, "energi", ""),
+    ("id: t\ndeterminants:\n  pk: {kind: demand}\n  bd: {kind: max_of, of: [{ref: pk, pct: {13: .5}}]}\n", 4, "less than or equal to 12", ""),
+    ("id: t\ndeterminants:\n  pk: {kind: demand}\n  bd: {kind: min_of, of: [{ref: pk, months: [6, 7]}, {const: 9, pct: {1: 1}}]}\n", 4, "no term of min_of", "add a term"),
     (HEAD + "supply:\n- {id: s, mw: 5, calendar: E, price: {onn: .05, off: .03}}\n", 4, "unknown period", "did you mean on"),
     (HEAD + "supply:\n- {id: s, mw: 5, calendar: E, price: {off: .03}}\n", 4, "no price for period `on`", "every period"),
     ("id: t\nsupply:\n- {id: s, mw: 5, price: {off: .03}}\n", 3, "need a calendar", "calendar:"),

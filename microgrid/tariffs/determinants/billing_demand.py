@@ -39,7 +39,7 @@ class MaxOf(Declared):
         greatest = np.zeros(cycles.count)
         for term in self.of:
             if term.ref is None:
-                np.maximum(greatest, _fixed(term, reading.contract) * _counts(term, cycles.month), out=greatest)
+                np.fmax(greatest, _fixed(term, reading.contract, cycles.month), out=greatest)
                 continue
             values = reading.determinants[term.ref]
             for cycle in range(cycles.count):
@@ -76,7 +76,7 @@ class MaxOf(Declared):
         rows: dict[tuple[int, str, int], Look] = {}
         for term in self.of:
             if term.ref is None:
-                np.maximum(floors, _fixed(term, page.contract) * _counts(term, cycles.month), out=floors)
+                np.fmax(floors, _fixed(term, page.contract, cycles.month), out=floors)
                 continue
             for cycle in range(cycles.count):
                 for look in looks(term, cycle, cycles, page.history):
@@ -143,17 +143,15 @@ class MinOf(Declared):
         return tuple(term.ref for term in self.of if term.ref is not None)
 
     def measure(self, reading: Reading) -> np.ndarray:
-        """Least term by cycle, shape (cycles,)."""
-        return np.asarray(
-            np.minimum.reduce(
-                [
-                    _share(term) * reading.determinants[term.ref]
-                    if term.ref is not None
-                    else np.full(reading.axis.cycles.count, _fixed(term, reading.contract))
-                    for term in self.of
-                ]
-            )
-        )
+        """Least term by cycle, of those that count in its month, shape (cycles,)."""
+        month = reading.axis.cycles.month
+        values = [
+            term.shares(month) * reading.determinants[term.ref]
+            if term.ref is not None
+            else _fixed(term, reading.contract, month)
+            for term in self.of
+        ]
+        return np.asarray(np.fmin.reduce(values))
 
     def formulate(self, page: Page, name: str) -> Terms:
         """Write ``m >= term_k - M_k (1 - z_k)`` with one term chosen: one binary a term and cycle.
@@ -162,38 +160,42 @@ class MinOf(Declared):
         it. ``M_k`` is the greatest value of the term less the least of the minimum, which is the tightest valid one.
         """
         least = page.variable("least_mw", name, "MW", "least of the terms")
-        reach = page.reach()
-        choices = page.indexed("choice", name, len(self.of) * page.cycles.size)
+        months, reach = page.axis.cycles.month.tolist(), page.reach()
+        pairs = [
+            (c, term, share) for c in page.cycles for term in self.of if (share := term.share(months[c])) is not None
+        ]
+        choices = page.indexed("choice", name, len(pairs))
         chosen = page.block.variable(
             "attains", choices, "1", "the term that sets the minimum", upper=1.0, integer=True, of=name
         )
-        count = len(self.of)
 
         @page.block.constraint(choices, of=name)
         def from_below(k: int) -> Relation:
             r"""m_c \ge x_{c,k} - M_{c,k} (1 - z_{c,k})"""
-            c, term = k // count, self.of[k % count]
-            highest = _share(term) * reach.highest[term.ref][c] if term.ref is not None else _fixed(term, page.contract)
+            c, term, share = pairs[k]
+            highest = share * (reach.highest[term.ref][c] if term.ref is not None else _amount(term, page.contract))
             slack = max(0.0, float(highest - reach.lowest[name][c]) / KILO)
-            return least[c] >= _term_mw(page, term, c) - slack * (1.0 - chosen[k])
+            return least[c] >= _term_mw(page, term, c, share) - slack * (1.0 - chosen[k])
 
         @page.block.constraint(page.cycles, of=name)
         def one_chosen(c: int) -> Relation:
             r"""\sum_k z_{c,k} = 1"""
-            return total(chosen[c * count + k] for k in range(count)) == 1.0
+            return total(chosen[k] for k, pair in enumerate(pairs) if pair[0] == c) == 1.0
 
         @page.block.constraint(choices, of=name)
         def from_above(k: int) -> Relation:
             r"""m_c \le x_{c,k}"""
-            return least[k // count] <= _term_mw(page, self.of[k % count], k // count)
+            c, term, share = pairs[k]
+            return least[c] <= _term_mw(page, term, c, share)
 
         return least
 
     def hold(self, page: Page, name: str) -> None:
         """Pass the reward on: the rows above already hold the minimum from both sides."""
+        rewarded = np.minimum(page.pull[name], 0.0)
         for term in self.of:
             if term.ref is not None:
-                page.pulls(f"{name} held", term.ref, np.minimum(page.pull[name], 0.0) * _share(term))
+                page.pulls(f"{name} held", term.ref, rewarded * np.nan_to_num(term.shares(page.axis.cycles.month)))
 
 
 class SumOf(Declared):
@@ -326,22 +328,19 @@ class Constant(Declared):
         """Nothing: a constant cannot move."""
 
 
-def _fixed(term: Term, contract: Mapping[str, float]) -> float:
-    return (contract[term.contract] if term.contract is not None else term.const or 0.0) * _share(term)
+def _amount(term: Term, contract: Mapping[str, float]) -> float:
+    return contract[term.contract] if term.contract is not None else term.const or 0.0
 
 
-def _counts(term: Term, month: np.ndarray) -> np.ndarray:
-    return np.ones(month.size) if term.months is None else np.isin(month, term.months).astype(float)
+def _fixed(term: Term, contract: Mapping[str, float], month: np.ndarray) -> np.ndarray:
+    """Contract value or constant by cycle, NaN where the term does not count in the month."""
+    return _amount(term, contract) * term.shares(month)
 
 
-def _share(term: Term) -> float:
-    return 1.0 if isinstance(term.pct, dict) else term.pct
-
-
-def _term_mw(page: Page, term: Term, c: int) -> Linear:
+def _term_mw(page: Page, term: Term, c: int, share: float) -> Linear:
     if term.ref is not None:
-        return _share(term) * page.determinants[term.ref][c]
-    return page.constant(_fixed(term, page.contract) / KILO)
+        return share * page.determinants[term.ref][c]
+    return page.constant(share * _amount(term, page.contract) / KILO)
 
 
 def _note_missing(reading: Reading, look: Missing) -> None:

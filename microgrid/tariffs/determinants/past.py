@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from microgrid.schema.quantity import Declared
 from microgrid.tariffs.axis import Cycles
 from microgrid.tariffs.calendar import Month
 from microgrid.tariffs.reading import FIRST_YEAR, STEADY_STATE, History
 
-Share = float | dict[int, float]
+Share = float | dict[Month, float]
 
 
 class Term(Declared):
     """One argument of `max_of` or `min_of`: a determinant (now or looking back), a number, or a contract value.
 
     With `lookback` the term is the highest value of the last so many cycles, each times `pct`; `months` are those that
-    past (or present) values are taken from, and `pct` may differ by the month of the value. `include_current` adds the
-    present cycle. `wrap` states that the billed time repeats itself (steady state); without it, `history` is needed.
+    past (or present) values are taken from, and `pct` may differ by the month of the value. A month that `pct` or
+    `months` leaves out does not count. `include_current` adds the present cycle. `wrap` states that the billed time
+    repeats itself (steady state); without it, `history` is needed.
     """
 
     ref: str | None = None
@@ -35,6 +38,11 @@ class Term(Declared):
         if self.months is not None and month not in self.months:
             return None
         return self.pct.get(month) if isinstance(self.pct, dict) else self.pct
+
+    def shares(self, months: np.ndarray) -> np.ndarray:
+        """Fraction by cycle for the months that cycles begin in, NaN where the term does not count."""
+        found = [self.share(month) for month in months.tolist()]
+        return np.array([np.nan if share is None else share for share in found])
 
 
 @dataclass(frozen=True)
