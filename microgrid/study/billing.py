@@ -67,13 +67,13 @@ class Billing:
 def _tolerance(made: Rebill) -> float:
     """A cent, the arithmetic of the money that flows, half a cent a line where the bill rounds, and what is named.
 
-    The facets of apparent power understate the optimiser's demand by at most their stated share of it; tiers that are
-    shared freely understate their own charges, and no others.
+    The facets of apparent power move the charges that it feeds, and tiers that are shared freely lower their own;
+    neither excuses a difference in another charge or in the other direction.
     """
     flow = float(made.bill.lines["amount"].abs().sum())
     rounded = any("rounding" in text for text in made.approximations)
     cents = 0.005 * len(made.bill.lines) if rounded else 0.0
-    return made.check.tolerance + 1e-9 * flow + cents + made.understated * flow + made.shared_usd
+    return made.check.tolerance + 1e-9 * flow + cents + made.allowed_usd
 
 
 def bill_tariffs(case: Case, dispatch: xr.Dataset) -> Billing:

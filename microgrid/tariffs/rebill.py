@@ -26,8 +26,8 @@ class Rebill:
     """The exact bill of a dispatch, in USD, and how far the optimiser's own sum is from it.
 
     `optimiser_usd` leaves out what the optimiser adds for next year's bill (`next_year_usd`). `approximations` names
-    what makes the two differ, with its size where one is known; `understated` is the share by which kVA facets may have
-    understated what is billed on apparent power, and `shared_usd` what sharing tiers freely did understate.
+    what makes the two differ, with its size where one is known. `facets_usd` is the most that kVA facets may have
+    taken off and put on the charges that apparent power feeds, and `shared_usd` what sharing tiers freely took off.
     """
 
     bill: Bill
@@ -35,13 +35,19 @@ class Rebill:
     next_year_usd: float
     approximations: tuple[str, ...] = ()
     by_charge_usd: Mapping[str, float] = field(default_factory=dict)
-    understated: float = 0.0
+    facets_usd: tuple[float, float] = (0.0, 0.0)
     shared_usd: float = 0.0
 
     @property
     def residual_usd(self) -> float:
         """Optimiser's sum less the bill."""
         return self.optimiser_usd - self.bill.total
+
+    @property
+    def allowed_usd(self) -> float:
+        """What the named approximations explain of the residual, in its own direction."""
+        low, high = self.facets_usd
+        return low + self.shared_usd if self.residual_usd < 0.0 else high
 
     @property
     def check(self) -> Residual:
@@ -82,20 +88,38 @@ def rebill(  # noqa: PLR0913 - a dispatch's arrays, one keyword each
     load = meter_of(part, horizon, import_mw, export_mw, series)
     load = _with_reactive(part, load, reactive_mvar)
     load = _with_gross(load, gross_load_mw, gross_generation_mw)
-    made = bill(
+    made = _billed(part, horizon, load)
+    own = {key: float(np.sum(values)) for key, values in costs.items() if key.startswith(f"{name}.")}
+    coming = sum(value for key, value in own.items() if NEXT_YEAR in key)
+    shared = _shared_usd(part, name, own, made)
+    named = approximations(part, modelled_reactive=reactive_mvar is not None, shared_usd=shared)
+    facets = _facets_usd(part, horizon, load, made) if reactive_mvar is not None else (0.0, 0.0)
+    return Rebill(made, sum(own.values()) - coming, coming, named, own, facets, shared)
+
+
+def _billed(part: TariffPart, horizon: Horizon, load: MeterData) -> Bill:
+    return bill(
         part.priced,
         load,
         history=part.starts_from(horizon),
         allow_other_year=part.allow_other_year,
         partial=part.partial,
     )
-    own = {key: float(np.sum(values)) for key, values in costs.items() if key.startswith(f"{name}.")}
-    coming = sum(value for key, value in own.items() if NEXT_YEAR in key)
-    shared = _shared_usd(part, name, own, made)
-    named = approximations(part, modelled_reactive=reactive_mvar is not None, shared_usd=shared)
-    faceted = reactive_mvar is not None and bills_apparent(part.tariff)
-    share = facet_error(part.kva_facets) if faceted else 0.0
-    return Rebill(made, sum(own.values()) - coming, coming, named, own, share, shared)
+
+
+def _facets_usd(part: TariffPart, horizon: Horizon, load: MeterData, made: Bill) -> tuple[float, float]:
+    """Most that tangents may have taken off the bill, and put on it, by charge and cycle.
+
+    They leave apparent power between the true one and a stated share less, so each charge lies between the bills of the
+    two; a charge that no apparent power feeds is the same in both.
+    """
+    if load.kva is None or not bills_apparent(part.tariff):
+        return 0.0, 0.0
+    least = _billed(part, horizon, load.with_values(kva=load.kva * (1.0 - facet_error(part.kva_facets))))
+    moved = [least.amounts[charge] - amounts for charge, amounts in made.amounts.items()]
+    off = sum(float(np.maximum(-move, 0.0).sum()) for move in moved)
+    put = sum(float(np.maximum(move, 0.0).sum()) for move in moved)
+    return off, put
 
 
 def meter_of(
