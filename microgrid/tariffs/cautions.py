@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from microgrid.errors import Problem
-from microgrid.tariffs.calendar import GAP, Days, TouRule, period_table, rule_days, rule_minutes
+from microgrid.tariffs.calendar import GAP, Calendar, Days, TouRule, period_table, rule_days, rule_minutes
 from microgrid.tariffs.charges import DemandCharge, EnergyCharge, MinimumBill
-from microgrid.tariffs.drawing import SLOT_MIN
 from microgrid.tariffs.model import Tariff
 
 
@@ -24,21 +23,29 @@ def _year(tariff: Tariff) -> Days:
     return Days.of(dates, tariff.holidays)
 
 
+def _edges(calendar: Calendar) -> np.ndarray:
+    """Minutes of the day at which some rule begins or ends; between two of them nothing changes."""
+    hours = [edge for rule in calendar.rules for span in rule.hours or () for edge in span]
+    return np.array(sorted({0, *(round(hour * 60) for hour in hours if hour < 24)}))
+
+
 def _gaps(tariff: Tariff) -> Iterator[Problem]:
-    minutes = np.arange(0, 1440, SLOT_MIN)
     for name, calendar in tariff.calendars.items():
+        minutes = _edges(calendar)
         table = period_table(calendar, _year(tariff), minutes)
         if (table == GAP).any():
             day, slot = np.argwhere(table == GAP)[0]
             at = f"{_year(tariff).dates[day]} {minutes[slot] // 60:02d}:{minutes[slot] % 60:02d}"
-            rule = f"{np.mean(table == GAP):.1%} of the year has no period (gap), first at {at}"
+            share = np.average((table == GAP).mean(axis=0), weights=np.diff(minutes, append=1440))
+            rule = f"{share:.1%} of the year has no period (gap), first at {at}"
             yield Problem(rule, "add a rule or a `default` period", f"calendars.{name}")
 
 
 def _overlaps(tariff: Tariff) -> Iterator[Problem]:
     """Rules that are hidden, empty, or cut across an earlier one; a general rule after special ones is no overlap."""
-    minutes, days = np.arange(0, 1440, SLOT_MIN), _year(tariff)
+    days = _year(tariff)
     for name, calendar in tariff.calendars.items():
+        minutes = _edges(calendar)
         taken = np.zeros((days.dates.size, minutes.size), dtype=bool)
         for place, rule in enumerate(calendar.rules):
             here = rule_days(rule, days)[:, None] & rule_minutes(rule, minutes)[None, :]

@@ -10,7 +10,7 @@ from microgrid.tariffs.calendar import GAP, Calendar, Days, Holidays, period_tab
 from microgrid.tariffs.model import Tariff
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-SLOT_MIN = 30
+_SLOT_MIN = 30
 _SYMBOLS = ".#o+x*=%@abcdefghijk"
 
 
@@ -48,7 +48,7 @@ def draw(tariff: Tariff) -> list[Drawing]:
 
 
 def _drawing(name: str, calendar: Calendar) -> Drawing:
-    minutes = np.arange(0, 1440, SLOT_MIN)
+    minutes = np.arange(0, 1440, _SLOT_MIN)
     weekdays = np.array([np.datetime64(f"2025-{month:02d}-20") for month in range(1, 13)])
     first_weekday = np.busday_offset(weekdays, 0, roll="forward")
     first_saturday = np.busday_offset(weekdays, 0, roll="forward", weekmask="Sat")
@@ -56,4 +56,4 @@ def _drawing(name: str, calendar: Calendar) -> Drawing:
     return Drawing(name, calendar.periods, rows[0], rows[1])
 
 
-__all__ = ["MONTHS", "SLOT_MIN", "Drawing", "draw"]
+__all__ = ["MONTHS", "Drawing", "draw"]

@@ -159,6 +159,15 @@ def test_overlaps_are_warned_of_only_where_rules_cut_across() -> None:
     assert any("rules 1 (a) and 2 (b) overlap" in text for text in rules(([12, 18], "a"), ([16, 21], "b")))
     assert not any("overlap" in text for text in rules(([16, 18], "a"), ([12, 21], "b")))
     assert any("hidden" in text for text in rules(([12, 21], "a"), ([16, 18], "b")))
+    assert rules(([8.25, 8.5], "a")) == rules(([8, 9], "a")), "a quarter of an hour is a time of the year"
+
+
+def test_a_gap_of_a_quarter_hour_is_seen_with_its_share() -> None:
+    rules = [{"hours": [[0, 20], [20.25, 24]], "period": "all"}]
+    tariff = Tariff.model_validate({"id": "t", "calendars": {"E": {"rules": rules}}})
+    (gap,) = [text for text in map(str, warnings(tariff)) if "gap" in text]
+    assert "1.0% of the year" in gap, "15 of 1440 minutes"
+    assert "20:00" in gap
 
 
 @pytest.mark.parametrize("name", NAMES)
