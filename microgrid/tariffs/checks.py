@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Path = tuple[str | int, ...]
 _RESERVED = {BY_MONTH}
+_HOLIDAY = "write its name as the `holidays` package does, or give its day in `dates`"
+_NOW = "leave it out for the present cycle alone"
 _BY_DETERMINANT = "price each period's own determinant by a charge of its own"
 
 
@@ -69,7 +71,9 @@ def _clock(tariff: Tariff) -> Iterator[Finding]:
             ("billing",), "billing by read dates has no dates", "give `reads`, one more than there are cycles"
         )
     for name in tariff.holidays.unknown_names():
-        yield Finding(("holidays", "include"), f"calendar {tariff.holidays.calendar} has no such holiday", "", name)
+        yield Finding(
+            ("holidays", "include"), f"calendar {tariff.holidays.calendar} has no such holiday", _HOLIDAY, name
+        )
 
 
 def _series(tariff: Tariff) -> Iterator[Finding]:
@@ -129,7 +133,7 @@ def _term(tariff: Tariff, path: Path, term: Term, *, looks_back: bool) -> Iterat
     if term.contract is not None:
         yield from _contract(tariff, (*path, "contract"), term.contract)
     if term.lookback is not None and term.lookback < 1:
-        yield Finding((*path, "lookback"), "a look-back window must be at least one cycle", "", str(term.lookback))
+        yield Finding((*path, "lookback"), "a look-back window must be at least one cycle", _NOW, str(term.lookback))
     if term.lookback is not None and (term.ref is None or not looks_back):
         yield Finding((*path, "lookback"), "only a `ref` of max_of can look back", "move it to a max_of determinant")
 
@@ -247,7 +251,10 @@ def _one_price(
     if not isinstance(price, dict):
         return
     wrong = {name: len(values) for name, values in price.items() if isinstance(values, tuple) and len(values) != 12}
-    yield from (Finding((*path, name), "monthly prices need twelve numbers", "", str(n)) for name, n in wrong.items())
+    yield from (
+        Finding((*path, name), "monthly prices need twelve numbers", "list January to December", str(n))
+        for name, n in wrong.items()
+    )
     if BY_MONTH in price:
         if len(price) > 1 or not isinstance(price[BY_MONTH], tuple):
             yield Finding(

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.checks import Findings
 from microgrid.tariffs.model import Tariff
+from microgrid.tariffs.wording import is_wrong_kind, rule_and_remedy
 
 
 def read_tariff(path: Path) -> Tariff:
@@ -44,7 +45,7 @@ def parse_tariff(text: str, file: str = "") -> Tariff:
 def problems_of(error: ValidationError, content: Any, file: str) -> list[Problem]:
     """Turn pydantic's findings into problems with positions in the YAML."""
     problems: list[Problem] = []
-    for item in error.errors():
+    for item in _meant(error.errors(), content):
         cause = item.get("ctx", {}).get("error")
         if isinstance(cause, Findings):
             problems += [
@@ -52,10 +53,36 @@ def problems_of(error: ValidationError, content: Any, file: str) -> list[Problem
                 for finding in cause.findings
             ]
             continue
-        rule = item["msg"].removeprefix("Value error, ")
-        value = item["input"] if isinstance(item["input"], (str, int, float)) else ""
-        problems.append(_located(content, item["loc"], file, rule, _remedy(item["type"], item["loc"]), str(value)))
-    return _without_branches(problems)
+        names, line, column = _place(item, content)
+        value = item.get("ctx", {}).get("tag", item["input"])
+        written = str(value) if isinstance(value, (str, int, float)) else ""
+        problems.append(Problem(*rule_and_remedy(item), ".".join(names), written, file, line, column))
+    return list(dict.fromkeys(problems))
+
+
+def _place(item: ErrorDetails, content: Any) -> tuple[list[str], int, int]:
+    """Names, line and column of an entry; an unknown kind of record is told at its `kind`."""
+    if item["type"].startswith("union_tag"):
+        return _position(content, (*item["loc"], "kind"))
+    return _position(content, item["loc"], with_missing=item["type"] == "missing")
+
+
+def _meant(errors: Sequence[ErrorDetails], content: Any) -> list[ErrorDetails]:
+    """One entry a value: of a union, each branch complains, and only the branch that was meant says why.
+
+    A value of the wrong kind tells nothing where another branch took its kind and found something at it or inside it.
+    """
+    names = [tuple(_place(item, content)[0]) for item in errors]
+    kept: dict[tuple[tuple[str, ...], str], ErrorDetails] = {}
+    for place, item in zip(names, errors, strict=True):
+        others = [
+            name
+            for name, other in zip(names, errors, strict=True)
+            if name[: len(place)] == place and (len(name) > len(place) or not is_wrong_kind(other))
+        ]
+        if not (is_wrong_kind(item) and others):
+            kept.setdefault((place, "" if is_wrong_kind(item) else item["msg"]), item)
+    return list(kept.values())
 
 
 def located(problems: Iterable[Problem], file: Path) -> list[Problem]:
@@ -71,21 +98,16 @@ def located(problems: Iterable[Problem], file: Path) -> list[Problem]:
     return placed
 
 
-def _without_branches(problems: list[Problem]) -> list[Problem]:
-    """Drop repeats: each branch of a union complains of the same value."""
-    kept: dict[tuple[str, int, int, str], Problem] = {}
-    for problem in problems:
-        kept.setdefault((problem.field, problem.line, problem.column, problem.rule), problem)
-    return list(kept.values())
-
-
 def _located(content: Any, path: Sequence[str | int], file: str, rule: str, remedy: str, value: str) -> Problem:
     names, line, column = _position(content, path)
     return Problem(rule, remedy, ".".join(names), value, file, line, column)
 
 
-def _position(content: Any, path: Sequence[str | int]) -> tuple[list[str], int, int]:
-    """Follow the path as far as the YAML has it; names of union branches in it are passed over."""
+def _position(content: Any, path: Sequence[str | int], *, with_missing: bool = True) -> tuple[list[str], int, int]:
+    """Follow the path as far as the YAML has it; names of union branches in it are passed over.
+
+    `with_missing`: the last step is a field even where the YAML has it not.
+    """
     node, names, line, column = content, [], 1, 1
     for step in path:
         key = _item(node, step) if isinstance(node, list) and isinstance(step, str) else step
@@ -95,7 +117,7 @@ def _position(content: Any, path: Sequence[str | int]) -> tuple[list[str], int, 
         elif isinstance(node, list) and isinstance(key, int) and key < len(node):
             line, column = (place + 1 for place in node.lc.item(key)) if hasattr(node, "lc") else (line, column)
             node = node[key]
-        elif isinstance(node, Mapping) and key == path[-1] and isinstance(key, str):
+        elif with_missing and isinstance(node, Mapping) and key == path[-1] and isinstance(key, str):
             names.append(key)
             break
         else:
@@ -110,15 +132,6 @@ def _item(items: list[Any], name: str) -> str | int:
         return int(name)
     found = (place for place, item in enumerate(items) if isinstance(item, Mapping) and item.get("id") == name)
     return next(found, name)
-
-
-def _remedy(kind: str, path: Sequence[str | int]) -> str:
-    if kind == "extra_forbidden":
-        known = Tariff.model_fields if len(path) == 1 else ()
-        return did_you_mean(str(path[-1]), known, "remove it, or check the spelling")
-    if kind == "missing":
-        return "add the field"
-    return ""
 
 
 __all__ = ["located", "parse_tariff", "problems_of", "read_tariff"]

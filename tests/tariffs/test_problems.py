@@ -40,7 +40,7 @@ RULES = [
     ("id: t\ncharges:\n- {id: e, kind: energy, tiers: [{upto: {kwh_per_kw: 9}, price: 1}, {upto: {}, price: 2}]}\n", 3, "hours-use", "kw:"),
     ("id: t\ncharges:\n- {id: r, kind: percent, pct: .1, of: [e]}\n- {id: e, kind: energy, price: .1}\n", 3, "listed before", ""),
     ("id: t\ncharges:\n- {id: e, kind: energy, price: .1}\n- {id: e, kind: fixed, amount: 1}\n", 4, "two charges", "rename"),
-    ("id: t\nchargs: []\n", 2, "Extra inputs", "did you mean charges"),
+    ("id: t\nchargs: []\n", 2, "unknown field", "did you mean charges"),
     ("id: t\ntimezone: America/Chicgo\n", 2, "unknown zone", "America/Chicago"),
     ("id: t\ncalendars:\n  E: {rules: [{hours: [[22, 6]], period: n}]}\n", 3, "must ascend", ""),
     ("id: t\nholidays: {calendar: US, include: [Labour Day]}\n", 2, "no such holiday", ""),
@@ -49,7 +49,7 @@ RULES = [
     ("id: t\nbilling: {cycle: read_dates, reads: [2025-02-01, 2025-01-01]}\n", 2, "must ascend", ""),
     ("id: t\ncharges:\n- {id: n, kind: net_metered_energy, price: .1}\n", 3, "needs `export`", "scheme"),
     ("id: t\ncharges:\n- {id: e, kind: energi, price: .1}\n", 3, "energi", ""),
-    ("id: t\ndeterminants:\n  pk: {kind: demand}\n  bd: {kind: max_of, of: [{ref: pk, pct: {13: .5}}]}\n", 4, "less than or equal to 12", ""),
+    ("id: t\ndeterminants:\n  pk: {kind: demand}\n  bd: {kind: max_of, of: [{ref: pk, pct: {13: .5}}]}\n", 4, "at most 12", ""),
     ("id: t\ndeterminants:\n  pk: {kind: demand}\n  bd: {kind: min_of, of: [{ref: pk, months: [6, 7]}, {const: 9, pct: {1: 1}}]}\n", 4, "no term of min_of", "add a term"),
     (HEAD + "supply:\n- {id: s, mw: 5, calendar: E, price: {onn: .05, off: .03}}\n", 4, "unknown period", "did you mean on"),
     (HEAD + "supply:\n- {id: s, mw: 5, calendar: E, price: {off: .03}}\n", 4, "no price for period `on`", "every period"),
@@ -71,6 +71,31 @@ def test_a_broken_rule_is_located(text: str, line: int, rule: str, remedy: str) 
     assert found[0].column > 0
     assert found[0].file == "tariff.yaml"
     assert remedy.lower() in str(found[0]).lower()
+    assert all(problem.rule and problem.remedy for problem in problems)
+
+
+E_CHARGE = "id: t\ncharges:\n- {id: e, kind: energy, "
+ONE_LINE = [
+    (HEAD + "charges:\n- {id: e, kind: energy, calendar: E, price: {on: .nan, off: .1}}\n", "4:50: charges.0.price.on: nan: must be a finite number: write the number"),
+    (E_CHARGE + "price: .inf}\n", "3:32: charges.0.price: inf: must be a finite number: write the number"),
+    (E_CHARGE + "price: [1, 2]}\n", "3:32: charges.0.price: must be a number: write"),
+    (E_CHARGE + "tiers: [{upto: -5, price: 3}, {upto: .inf, price: 1}]}\n", "3:40: charges.0.tiers.0.upto: -5: must be at least 0: write 0 or more"),
+    (E_CHARGE + "price: .1, chanel: export}\n", "3:44: charges.0.chanel: export: unknown field: did you mean channel?"),
+    (E_CHARGE + "channel: exprt, price: .1}\n", "3:34: charges.0.channel: exprt: must be one of import, export, gross_load: did you mean export?"),
+    (E_CHARGE[:-2] + "}\n", "3:3: charges.0: an energy charge needs `price`, `tiers` or `series`: "),
+    ("id: t\ncharges:\n- {id: e, price: .1}\n", "3:3: charges.0.kind: kind is missing: add `kind"),
+    ("id: t\ncharges:\n- {id: d, kind: deman, of: pk, price: .1}\n", "3:17: charges.0.kind: deman: unknown kind: did you mean demand?"),
+    ("id: t\ncalendars: {E: {rules: [{hours: [[20, 8]], period: n}]}}\n", "2:33: calendars.E.rules.0.hours: hours [20, 8] must ascend: write [20, 24] and [0, 8]"),
+    ("id: t\nsupply: [{id: s, mw: 5, calendar: 3, price: .1}]\n", "2:35: supply.0.calendar: 3: must be text: put it in quotes"),
+    ("id: t\ndeterminants: {pk: {kind: demand, window_min: -15}}\n", "2:47: determinants.pk.window_min: -15: must be greater than 0: write a number above 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), ONE_LINE)
+def test_one_wrong_value_is_one_line_with_rule_and_remedy(text: str, told: str) -> None:
+    (problem,) = _problems(text)
+    assert str(problem).startswith(f"tariff.yaml:{told}")
+    assert problem.remedy
 
 
 def test_all_problems_are_told_at_once() -> None:
