@@ -45,10 +45,18 @@ def apply_step(net: Any, profiles: Profiles, step: int) -> None:
                 net[table][column] = np.asarray(values[:, step], float)
 
 
-def solve_step(net: Any, *, max_iteration: int | str = "auto", tolerance_mva: float = 1e-8) -> bool:
+def solve_step(
+    net: Any,
+    *,
+    max_iteration: int | str = "auto",
+    tolerance_mva: float = 1e-8,
+    enforce_q_lims: bool = False,
+    distributed_slack: bool = False,
+) -> bool:
     """Run pandapower's own Newton on the net as it stands; False when it finds no solution."""
+    options = pandapower_options(net) | {"enforce_q_lims": enforce_q_lims, "distributed_slack": distributed_slack}
     try:
-        pp.runpp(net, max_iteration=max_iteration, tolerance_mva=tolerance_mva, init="dc", **pandapower_options(net))
+        pp.runpp(net, max_iteration=max_iteration, tolerance_mva=tolerance_mva, init="dc", **options)
     except (LoadflowNotConverged, np.linalg.LinAlgError, FloatingPointError):
         return False
     return True
@@ -101,18 +109,7 @@ def compare_with_pandapower(
 def impose(work: Any, profiles: Profiles, result: xr.Dataset, step: int) -> Any:
     """The net at one step with the controls that `result` settled on; `work` is reused unless tables must grow."""
     apply_step(work, profiles, step)
-    for variable, dimension, column in (("tap_position", "tap", "tap_pos"), ("shunt_step", "bank", "step")):
-        if variable not in result:
-            continue
-        names = zip(result[f"{dimension}_table"].values, result[f"{dimension}_element"].values, strict=True)
-        for place, (table, index) in enumerate(names):
-            work[str(table)].loc[int(index), column] = int(result[variable].to_numpy()[place, step])
-    if "device_q_mvar" in result:
-        names = zip(result["device_table"].values, result["device_element"].values, strict=True)
-        for place, (table, index) in enumerate(names):
-            sign = -1.0 if table == "storage" else 1.0  # pandapower counts storage as a load
-            value = sign * float(result["device_q_mvar"].to_numpy()[place, step])
-            work[str(table)].loc[int(index), "q_mvar"] = value / float(work[str(table)].scaling[int(index)])
+    apply_controls(work, result, step)
     if "generator_p_mw" in result and len(work.gen):
         shared = result["generator_p_mw"].to_numpy()[:, step]
         live = np.isfinite(shared) & work.gen.in_service.to_numpy(bool)
@@ -126,6 +123,23 @@ def impose(work: Any, profiles: Profiles, result: xr.Dataset, step: int) -> Any:
     if "generator_at_limit" in result and len(work.gen):
         fixed = fixed | set(np.flatnonzero(result["generator_at_limit"].to_numpy()[:, step]).tolist())
     return _with_fixed_reactive(work, result, step, sorted(fixed)) if fixed else work
+
+
+def apply_controls(work: Any, result: xr.Dataset, step: int) -> Any:
+    """Write taps, shunt steps and the Mvar of plant devices of one step into a pandapower net, in place."""
+    for variable, dimension, column in (("tap_position", "tap", "tap_pos"), ("shunt_step", "bank", "step")):
+        if variable not in result:
+            continue
+        names = zip(result[f"{dimension}_table"].values, result[f"{dimension}_element"].values, strict=True)
+        for place, (table, index) in enumerate(names):
+            work[str(table)].loc[int(index), column] = int(result[variable].to_numpy()[place, step])
+    if "device_q_mvar" in result:
+        names = zip(result["device_table"].values, result["device_element"].values, strict=True)
+        for place, (table, index) in enumerate(names):
+            sign = -1.0 if table == "storage" else 1.0  # pandapower counts storage as a load
+            value = sign * float(result["device_q_mvar"].to_numpy()[place, step])
+            work[str(table)].loc[int(index), "q_mvar"] = value / float(work[str(table)].scaling[int(index)])
+    return work
 
 
 def stopped_generators(profiles: Profiles, step: int) -> set[int]:
@@ -208,6 +222,7 @@ def _loading_gap(trial: Any, result: xr.Dataset, step: int) -> float:
 
 __all__ = [
     "Comparison",
+    "apply_controls",
     "apply_step",
     "compare_with_pandapower",
     "fix_generator",

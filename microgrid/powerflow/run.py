@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -15,20 +13,17 @@ import xarray as xr
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.network.profiles import Profiles
-from microgrid.powerflow import reference
 from microgrid.powerflow.controls import Controls, read_controls
 from microgrid.powerflow.extract import extract
-from microgrid.powerflow.flows import Tapped
 from microgrid.powerflow.injections import Injections, check_profiles, injections
+from microgrid.powerflow.last_resort import ask_pandapower
 from microgrid.powerflow.newton import thread_count
 from microgrid.powerflow.outputs import EVERYTHING, Recorder
 from microgrid.powerflow.record import prepare_controls, record
 from microgrid.powerflow.settle import Batch, Regulated, regulate, settle, settle_in_order
-from microgrid.powerflow.solve import Model, Status, warm_start
+from microgrid.powerflow.solve import Model, warm_start
 
-log = logging.getLogger(__name__)
 CHUNK_BYTES = 60e6  # of one chunk; every thread has one in hand
-PANDAPOWER_ATTEMPTS = 50
 
 
 def run_power_flow(
@@ -73,7 +68,7 @@ def run_power_flow(
     for done in _solve_chunks(_Job(regulated, profiles, recorder), places):
         if progress is not None:
             progress(done, profiles.steps)
-    _ask_pandapower(net, profiles, recorder)
+    ask_pandapower(net, regulated, profiles, recorder)
     return recorder.dataset(times)
 
 
@@ -132,58 +127,6 @@ def _checked_keep(keep: Iterable[str]) -> frozenset[str]:
             ]
         )
     return frozenset(keep)
-
-
-def _ask_pandapower(net: Any, profiles: Profiles, recorder: Recorder) -> None:
-    """Last resort for divergent steps: pandapower's own Newton with 50 iterations; more than a few are not tried."""
-    late = np.flatnonzero(recorder.arrays["status"] == Status.DIVERGENT)
-    if not len(late):
-        return
-    log.warning(
-        "%d of %d steps found no solution; pandapower tries the first %d",
-        len(late),
-        profiles.steps,
-        PANDAPOWER_ATTEMPTS,
-    )
-    work = copy.deepcopy(net)
-    for step in late[:PANDAPOWER_ATTEMPTS]:
-        reference.apply_step(work, profiles, int(step))
-        trial = _running(work, reference.stopped_generators(profiles, int(step)))
-        if trial is not None and reference.solve_step(trial, max_iteration=50) and _sane(trial):
-            _record_pandapower(recorder, int(step), trial)
-
-
-def _running(work: Any, stopped: set[int]) -> Any:
-    """The net, or a copy in which stopped generators hold nothing; None where one of them is the source."""
-    if not stopped:
-        return work
-    if any(bool(work.gen.slack.iloc[place]) for place in stopped):
-        return None
-    trial = copy.deepcopy(work)
-    for place in stopped:
-        reference.fix_generator(trial, place, 0.0)
-    return trial
-
-
-def _sane(work: Any) -> bool:
-    vm_pu = work.res_bus.vm_pu.to_numpy()
-    return bool(np.all(np.isnan(vm_pu) | ((vm_pu > 0.5) & (vm_pu < 1.5))))
-
-
-def _record_pandapower(recorder: Recorder, step: int, work: Any) -> None:
-    """Take bus voltages from pandapower; branch values follow from the same admittances as everywhere else."""
-    grid, internal = recorder.grid, work._ppc["internal"]  # noqa: SLF001 -- internal buses are only there
-    voltage = np.asarray(internal["V"])[:, None]
-    place, ok = slice(step, step + 1), np.ones(1, bool)
-    recorder.write_buses(place, voltage, ok)
-    recorder.write_branches(place, voltage, ok, Tapped.none(1))
-    recorder.arrays["status"][step] = Status.PANDAPOWER
-    special = grid.reference
-    drawn = (voltage[special] * np.conj(grid.y_bus[special] @ voltage)) * grid.base_mva
-    for position, row in enumerate(grid.sources.bus):
-        value = drawn[np.flatnonzero(special == row)[0], 0] * grid.sources.share[position]
-        recorder.arrays["source_p_mw"][position, step] = value.real
-        recorder.arrays["source_q_mvar"][position, step] = value.imag
 
 
 __all__ = ["run_power_flow"]
