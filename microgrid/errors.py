@@ -96,13 +96,17 @@ class SolverLimit(MicrogridError):
 
 @dataclass(frozen=True)
 class Residual:
-    """Largest disagreement found by one audit check, in the unit given, with its tolerance."""
+    """Largest disagreement found by one audit check, in the unit given, with its tolerance.
+
+    `empty` says that there was nothing to check: no failure, but no proof either.
+    """
 
     check: str
     value: float
     tolerance: float
     unit: str
     where: str = ""
+    empty: bool = False
 
     @property
     def holds(self) -> bool:

@@ -79,7 +79,7 @@ def verify(result: Path, as_json: bool) -> int:
 def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -> int:
     """Solve every step of TARGET in AC again: a result folder, or a case (which is dispatched first).
 
-    Exit code 4 when a limit of the intact network is broken.
+    Exit code 4 when a limit of the intact network is broken, 6 when a certificate is missed.
     """
     with display.progress(quiet=quiet or as_json) as tell:
         tell("load")
@@ -101,6 +101,8 @@ def check(target: str, overrides: tuple[str, ...], as_json: bool, quiet: bool) -
         console = display.console()
         print_network(page["network"], console)  # type: ignore[arg-type]
         print_certificates(page["certificates"], console)  # type: ignore[arg-type]
+    if not all(residual.holds for residual in found.residuals):
+        return 6
     return 4 if found.violations else 0
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 Row = Mapping[str, Any]
+HELD = {True: "holds", False: "MISSED", None: ""}
 
 
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:
@@ -307,7 +308,7 @@ def print_certificates(rows: Sequence[Row], console: Console) -> None:
     lines = [
         (
             row["check"], "none" if row["residual"] is None else f"{row['residual']:.1e}", f"{row['tolerance']:.1e}",
-            row["unit"], "holds" if row["holds"] else "MISSED", row["where"],
+            row["unit"], HELD[row["holds"]], row["where"],
         )
         for row in rows
     ]  # fmt: skip

@@ -36,6 +36,7 @@ KCL_TOLERANCE_PU = 1e-7
 REFERENCE_TOLERANCE_PU = 1e-6
 RUNNING_MW = 1e-6
 NOTHING_ONLINE = 1e-4
+NOTHING_TO_COMPARE = "nothing to compare: no step was solved and came to rest"
 Injections = dict[tuple[str, str], np.ndarray]
 
 
@@ -240,11 +241,12 @@ def _certificates(flow: xr.Dataset, reference: Comparison | None) -> tuple[Resid
     status, residual = flow["status"].to_numpy(), flow["residual_pu"].to_numpy()
     solved = residual[status != Status.DIVERGENT]  # a step without a solution is a violation, not a wrong solution
     where = f"{status.size} steps" if solved.size == status.size else f"{solved.size} of {status.size} steps"
-    own = Residual("power flow", float(solved.max(initial=0.0)), KCL_TOLERANCE_PU, "pu", where)
+    own = Residual("power flow", float(solved.max(initial=0.0)), KCL_TOLERANCE_PU, "pu", where, not solved.size)
     if reference is None:
         return (own,)
-    compared = f"{len(reference.steps)} worst and random steps re-solved by pandapower"
-    return own, Residual("pandapower", reference.max_vm_difference_pu, REFERENCE_TOLERANCE_PU, "pu", compared)
+    count, gap = len(reference.steps), reference.max_vm_difference_pu
+    compared = f"{count} worst and random steps re-solved by pandapower" if count else NOTHING_TO_COMPARE
+    return own, Residual("pandapower", gap, REFERENCE_TOLERANCE_PU, "pu", compared, not count)
 
 
 def at_buses(connections: list[Connection], injections: Injections) -> Injections:

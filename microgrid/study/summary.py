@@ -272,11 +272,12 @@ def outages(found: OutageCheck | None, horizon: Horizon) -> Row | None:
 
 
 def certificates(residuals: Iterable[Residual]) -> list[Row]:
-    """Every check with its measured residual."""
+    """Every check with its measured residual; where there was nothing to check, `residual` and `holds` are None."""
     return [
         {
-            "check": item.check, "residual": _finite(item.value), "tolerance": item.tolerance, "unit": item.unit,
-            "holds": bool(item.holds), "where": item.where,
+            "check": item.check, "residual": None if item.empty else _finite(item.value),
+            "tolerance": item.tolerance, "unit": item.unit,
+            "holds": None if item.empty else bool(item.holds), "where": item.where,
         }
         for item in residuals
     ]  # fmt: skip

@@ -9,12 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from microgrid.case.kinds import built_in
 from microgrid.cli.main import main
+from microgrid.errors import Residual
+from microgrid.study import recheck
+from microgrid.study import summary as pages
 
 SECTIONS = (
     "Money, USD", "Energy, MWh", "Peaks by month", "Commitment", "Curtailed, and why", "Bill", "Proof", "AC power flow",
@@ -198,6 +202,21 @@ def test_verify_recomputes_from_the_files(quickstart: Any, run: Callable[..., An
     checks = {row["check"]: row for row in json.loads(out)}
     assert {"files unchanged", "balance", "rows", "objective", "power flow"} <= set(checks)
     assert all(row["holds"] for row in checks.values())
+
+
+@pytest.mark.parametrize(
+    ("residual_pu", "violations", "ends"), [(1e-9, (), 0), (1e-9, (None,), 4), (1e-3, (), 6), (1e-3, (None,), 6)]
+)
+def test_check_ends_with_six_when_a_certificate_misses(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, residual_pu: float, violations: Any, ends: int
+) -> None:
+    residuals = (Residual("power flow", residual_pu, 1e-7, "pu"), Residual("pandapower", 0.0, 1e-6, "pu", empty=True))
+    found = SimpleNamespace(residuals=residuals, violations=violations)
+    monkeypatch.setattr(recheck, "network_of", lambda *_: (SimpleNamespace(horizon=None), found))
+    monkeypatch.setattr(pages, "network", lambda *_: {})
+    code, out, _ = run("check", "any", "--json")
+    assert code == ends
+    assert [row["holds"] for row in json.loads(out)["certificates"]] == [residual_pu < 1e-7, None]
 
 
 def test_bill_file_adds_up_to_the_tariff_in_the_summary(quickstart: Any) -> None:

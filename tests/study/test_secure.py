@@ -283,3 +283,8 @@ tariffs:
     assert made.violated
     assert made.summary["network"]["divergent"] == 2
     assert [item["kind"] for item in made.summary["network"]["violation_list"]] == ["divergent"] * 2
+    rows = {row["check"]: row for row in made.summary["certificates"]}
+    assert rows["balance"]["holds"] is True
+    for name in ("power flow", "pandapower"):  # nothing was proven, and nothing failed
+        assert (rows[name]["residual"], rows[name]["holds"]) == (None, None)
+    assert rows["pandapower"]["where"].startswith("nothing to compare")
