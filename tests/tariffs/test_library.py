@@ -35,8 +35,11 @@ def _load(tariff: Tariff, days: int = 365) -> MeterData:
     return MeterData(times, 60, kw, np.zeros(times.size), series=events).at_power_factor(0.95)
 
 
-def test_there_are_at_least_twenty() -> None:
-    assert len(NAMES) >= 20
+def test_there_are_at_least_twenty_real_ones() -> None:
+    sources = [source for name in NAMES if (source := find_tariff(name, allow_secondary=True).source) is not None]
+    real = [s for s in sources if not s.placeholders and s.quality not in {"proposal", "test-fixture", "invented"}]
+    assert len(real) >= 20
+    assert len({source.doc + str(source.sheet) for source in real}) >= 20
     assert set(list_tariffs()) == set(NAMES)
 
 
