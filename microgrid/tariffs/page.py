@@ -60,6 +60,7 @@ class Page:
     largest_import_mw: float | None
     reach: Callable[[], Reach]
     largest_export_mw: float | None = None
+    largest_gross_load_mw: float | None = None
     share_tiers_freely: bool = False
     may_lead: bool = True
     weigh_next_year: bool = True
@@ -132,6 +133,18 @@ class Page:
             where = f"{self.block.name}.largest_import_mw"
             raise InvalidInput(Problem(f"{why} needs the largest import", "state the POI's import limit", where))
         return self.largest_import_mw
+
+    def largest_load_mw(self, why: str) -> float:
+        """Largest load behind the meter, needed wherever a binary must bound it.
+
+        An import limit does not bound it, since generation behind the meter serves load as well.
+        """
+        if self.largest_gross_load_mw is None:
+            where = f"{self.block.name}.largest_gross_load_mw"
+            raise InvalidInput(
+                Problem(f"{why} needs the largest load behind the meter", "state it beside the tariff", where)
+            )
+        return self.largest_gross_load_mw
 
     def forbid_both(self, pair: tuple[Terms, Terms], limits_mw: tuple[Sequence[float], Sequence[float]]) -> None:
         """Note two powers of which at most one may flow at a step, with their limits by step, MW."""

@@ -57,6 +57,9 @@ class TariffOptions(Declared):
     kva_facets: int = quantity("1", "tangents of the kVA circle in one quadrant", default=8, ge=2)
     largest_import_mw: float | None = quantity("MW", "largest import the POI allows", default=None, ge=0)
     largest_export_mw: float | None = quantity("MW", "largest export the POI allows", default=None, ge=0)
+    largest_gross_load_mw: float | None = quantity(
+        "MW", "largest load behind the meter, where its energy has falling or hours-use tiers", default=None, ge=0
+    )
     contract: dict[str, float] = Field(
         default_factory=dict, description="the customer's own contract values, kW, in place of the tariff's"
     )
@@ -199,6 +202,7 @@ class TariffPart(TariffOptions):
             largest_import_mw=self._limit(block, self.largest_import_mw, "import_right_mw"),
             reach=cache(lambda: self._reach(page, times)),
             largest_export_mw=self._limit(block, self.largest_export_mw, "export_right_mw"),
+            largest_gross_load_mw=self.largest_gross_load_mw,
             export=self.priced.export,
         )
         page.energy_import, page.energy_export = priced_terms(page, self.priced.charges)

@@ -20,6 +20,7 @@ from microgrid.tariffs.model import Tariff
 from microgrid.tariffs.reading import MeterData
 from microgrid.tariffs.reprice import scaled
 
+FLOWS = ("import_kw", "export_kw", "gross_load_kw", "gross_generation_kw")
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 PRICES = st.floats(0.0, 0.3).map(lambda value: round(value, 4))
 DEMAND_PRICES = st.floats(0.0, 30.0).map(lambda value: round(value, 2))
@@ -30,6 +31,7 @@ CALENDAR = {
     ],
     "default": "off",
 }
+HALF_HOURS = {"rules": [{"hours": [[8.5, 9], [12.5, 18]], "period": "a"}], "default": "b"}
 
 
 @st.composite
@@ -45,7 +47,9 @@ def loads(draw: st.DrawFn) -> MeterData:
     net = rng.uniform(-3000.0, 9000.0, count) + 2000.0 * np.sin(np.arange(count) / 7.0)
     shape = draw(st.sampled_from(["mixed", "import only", "idle"]))
     net = {"mixed": net, "import only": np.abs(net), "idle": np.zeros(count)}[shape]
-    return MeterData(times, step, np.maximum(net, 0.0), np.maximum(-net, 0.0), series=_series(rng, count))
+    sun = rng.uniform(0.0, 5000.0, count) * draw(st.sampled_from([0.0, 1.0])) + np.maximum(-net, 0.0)
+    flows = (np.maximum(net, 0.0), np.maximum(-net, 0.0), net + sun, sun)
+    return MeterData(times, step, *flows, series=_series(rng, count))
 
 
 def _series(rng: np.random.Generator, count: int) -> dict[str, np.ndarray]:
@@ -107,6 +111,11 @@ def tariffs(draw: st.DrawFn) -> Tariff:
     }
     if kind == "kwh_per_kw":
         blocks["kw"] = "bd"
+        blocks |= draw(
+            st.sampled_from(
+                [{}, {"channel": "gross_load"}, {"when": "event"}, {"tier_alloc": "per_period", "calendar": "H"}]
+            )
+        )
     charges: list[dict[str, Any]] = [
         {"id": "customer", "kind": "fixed", "amount": 500, "per": draw(st.sampled_from(["month", "day", "year"]))},
         energy,
@@ -126,7 +135,7 @@ def tariffs(draw: st.DrawFn) -> Tariff:
         {
             "id": "random",
             "contract": {"contract_kw": 5000},
-            "calendars": {"E": CALENDAR},
+            "calendars": {"E": CALENDAR, "H": HALF_HOURS},
             "series": {"da": {"unit": "$/MWh"}, "event": {"unit": "0/1"}, "weight": {"unit": "probability"}},
             "determinants": draw(determinants()),
             "charges": draw(
@@ -168,12 +177,14 @@ def test_scaling_every_price_scales_the_bill(tariff: Tariff, load: MeterData, fa
 def test_splitting_intervals_changes_nothing_that_has_a_window(tariff: Tariff, load: MeterData) -> None:
     if load.step_min < 60:
         return
-    fine = {name: np.repeat(getattr(load, name), 4) for name in ("import_kw", "export_kw")}
+    fine = {name: np.repeat(getattr(load, name), 4) for name in FLOWS}
     times = pd.date_range(load.times[0], periods=4 * len(load.times), freq="15min")
     split = MeterData(times, 15, **fine, series={key: np.repeat(values, 4) for key, values in load.series.items()})
     blocks = {name: node for name, node in tariff.determinants.items() if name != "top"}
     if any(getattr(node, "window", "") == "rolling" for node in blocks.values()):
         return
+    if any(getattr(charge, "calendar", None) == "H" for charge in tariff.charges):
+        return  # half-hour edges: an hour belongs to one period, its halves to two
     names = {charge.id for charge in tariff.charges if getattr(charge, "of", "") != "top"}
     coarse, finer = (bill(tariff, data, history="first_year") for data in (load, split))
     for name in names:

@@ -126,3 +126,58 @@ def test_free_sharing_is_a_named_lower_bound() -> None:
     assert 0.8 * billed < cost < billed - 100.0
     with pytest.raises(InvalidInput, match="only rising"):
         page_of(_tariff([*rising[:1], {"upto": {}, "price": {"on": 0.1, "off": 0.08}}]), LOAD, share_tiers_freely=True)
+
+
+DECLINING = [{"upto": {"kwh_per_kw": 5}, "price": 0.10}, {"upto": {}, "price": 0.05}]
+MONTH = pd.date_range("2025-01-01", "2025-02-01", freq="30min", inclusive="left")
+
+
+def _hours_use(series: dict[str, Any] | None = None, **charge: Any) -> Tariff:
+    edges = {"H": {"rules": [{"hours": [[8.5, 9]], "period": "a"}], "default": "b"}}
+    return Tariff.model_validate(
+        {
+            "id": "t",
+            "calendars": edges,
+            "series": series or {},
+            "determinants": {"pk": {"kind": "demand", "window_min": 60}},
+            "charges": [{"id": "e", "kind": "energy", "kw": "pk", "tiers": DECLINING, **charge}],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "tariff",
+    [
+        _hours_use(calendar="H", tier_alloc="per_period"),
+        _hours_use({"called": {"unit": "0/1"}}, when="called"),
+    ],
+    ids=["half-hour counter", "called half hours"],
+)
+def test_a_counter_of_half_a_demand_window_may_pass_a_load_factor_of_one(tariff: Tariff) -> None:
+    """31 half hours of 10 MW, each a 5 MW hour: 155 MWh are 31 hours of the 5 MW peak, though 15.5 hours count."""
+    kw = np.where((MONTH.hour == 8) & (MONTH.minute == 30), 10_000.0, 0.0)
+    load = MeterData(MONTH, 30, kw, np.zeros(kw.size), series={"called": (kw > 0.0).astype(float)})
+    cost, billed = residual(tariff, load)
+    assert billed == pytest.approx(25_000 * 0.10 + 130_000 * 0.05)
+    assert cost == pytest.approx(billed)
+
+
+def test_gross_load_may_pass_the_import_and_its_limit() -> None:
+    """A load of 10 MW and 9 MW of generation: 7,440 MWh are 7,440 hours of a 1 MW peak."""
+    load = MeterData.from_load(MONTH, 30, np.full(MONTH.size, 10_000.0), generation_kw=np.full(MONTH.size, 9_000.0))
+    tariff = _hours_use(channel="gross_load")
+    cost, billed = residual(tariff, load)
+    assert billed == pytest.approx(5_000 * 0.10 + 7_435_000 * 0.05)
+    assert cost == pytest.approx(billed)
+    falling = [{"upto": {"kwh": 2e6}, "price": 0.10}, {"upto": {}, "price": 0.05}]
+    plain = Tariff.model_validate(
+        {"id": "t", "charges": [{"id": "e", "kind": "energy", "channel": "gross_load", "tiers": falling}]}
+    )
+    page = page_of(plain, load, without_limits=True, published_limit_mw=1.5)
+    assert page.program.solve()[0] == pytest.approx(2e6 * 0.10 + 5.44e6 * 0.05)
+
+
+def test_the_largest_gross_load_must_be_stated_where_its_tiers_fall() -> None:
+    load = MeterData.from_load(MONTH, 30, np.full(MONTH.size, 10_000.0), generation_kw=np.zeros(MONTH.size))
+    with pytest.raises(InvalidInput, match="largest load behind the meter"):
+        page_of(_hours_use(channel="gross_load"), load, largest_gross_load_mw=None)

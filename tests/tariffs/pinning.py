@@ -27,6 +27,8 @@ def page_of(
     largest = float(load.import_kw.max()) / 1000.0 * 1.05 + 1e-6
     signals = {"import_mw": load.import_kw / 1000.0, "export_mw": load.export_kw / 1000.0}
     if load.gross_load_kw is not None:
+        gross_mw = float(load.gross_load_kw.max()) / 1000.0 * 1.05 + 1e-6
+        options = {"largest_gross_load_mw": gross_mw, **options}
         signals["gross_load_mw"] = load.gross_load_kw / 1000.0
     if load.gross_generation_kw is not None:
         signals["gross_generation_mw"] = load.gross_generation_kw / 1000.0

@@ -45,6 +45,10 @@ class Tiered(Protocol):
     def kw(self) -> str | None:
         """Billing demand of hours-use tiers."""
 
+    @property
+    def channel(self) -> Literal["import", "export", "gross_load"]:
+        """Channel whose energy fills the tiers."""
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -145,8 +149,9 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
         prices=base,
         tiers=tiers,
         slab=charge.tier_mode == "slab",
-        highest=_highest_energy(page, weight, np.array(so_far)),
+        highest=_highest_energy(charge, page, weight, np.array(so_far)),
         billing=charge.kw,
+        gross=charge.channel == "gross_load",
         widest=_widest(charge, page, weight, np.array(so_far)),
     )
     amounts = staircase(page, stairs)
@@ -224,20 +229,24 @@ def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndar
 
 
 def _widest(charge: Tiered, page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:
-    """Most energy for each unit of billing demand, MWh a MW by cycle (a load factor of one), where that is known."""
-    if charge.kw is None or so_far.any():
+    """Most energy for each unit of billing demand, MWh a MW by cycle (a load factor of one), where that is known.
+
+    A demand is of import: load met by generation behind the meter does not raise it.
+    """
+    if charge.kw is None or charge.channel != "import" or so_far.any():
         return None
-    share = least_share_of_mean(charge.kw, page.nodes, page.axis)
+    share = least_share_of_mean(charge.kw, page.nodes, page.axis, weight)
     hours = np.bincount(page.axis.cycles.of, weight, page.cycles.size) * page.axis.hours
     return np.asarray(np.divide(hours, share, out=np.full(share.size, np.inf), where=share > 0.0))
 
 
-def _highest_energy(page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:
-    """Greatest energy of each cycle, MWh, where the import limit is known."""
-    if page.largest_import_mw is None:
+def _highest_energy(charge: Tiered, page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:
+    """Greatest energy of each cycle, MWh, where the limit of its channel is known."""
+    limit_mw = page.largest_import_mw if charge.channel == "import" else page.largest_gross_load_mw
+    if limit_mw is None:
         return None
     hours = np.bincount(page.axis.cycles.of, weight, page.cycles.size) * page.axis.hours
-    return np.asarray(so_far + hours * page.largest_import_mw)
+    return np.asarray(so_far + hours * limit_mw)
 
 
 __all__ = ["Allocation", "Tiered", "allocate", "tier_terms"]

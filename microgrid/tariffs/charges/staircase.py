@@ -36,7 +36,8 @@ class Stairs:
 
     `quantity` is MW or MWh by cycle, `prices` money a kW or kWh of shape (tiers, cycles); `highest` bounds the quantity
     (None if unknown), `billing` names the determinant that hours-use tiers count on, and `widest` is the most of the
-    quantity for each MW of it by cycle (None or infinite if unknown).
+    quantity for each MW of it by cycle (None or infinite if unknown). `gross` states that it is load behind the meter,
+    which no import limit bounds.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stairs:
     highest: np.ndarray | None
     billing: str | None = None
     widest: np.ndarray | None = None
+    gross: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _note_pull(page: Page, stairs: Stairs) -> None:
 def _all_pieces(page: Page, stairs: Stairs, *, uses_demand: bool) -> list[Piece]:
     highest = stairs.highest
     if highest is None:
-        page.limit_mw(f"falling or slab tiers of `{stairs.name}`")
+        (page.largest_load_mw if stairs.gross else page.limit_mw)(f"falling or slab tiers of `{stairs.name}`")
         raise AssertionError(stairs.name)
     pieces: list[Piece] = []
     for cycle in page.cycles:
