@@ -90,6 +90,11 @@ less in March (106 %) and one more in November (122 %)."""
             "3000",
             {"customer": 1200.0, "demand": 3000 * 19.56 * 17.25, "energy": ENERGY_KWH * 0.04362, "minimum": 0.0},
         ),
+        (
+            "sepb-gsa3-2022",
+            "3000",
+            {"customer": 3600.0, "demand": 12_000 * 15.38 + 46_680 * 16.66, "energy": ENERGY_KWH * 0.08388},
+        ),
         # The load is highest from 12 to 20 h on every day: peak on weekdays, off-peak on Sundays.
         (
             "seattle-high-demand",
