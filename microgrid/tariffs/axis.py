@@ -152,9 +152,8 @@ class Axis:
 
     def stamps(self, texts: Sequence[str]) -> np.ndarray:
         """Positions of the intervals that contain the local times given, e.g. ``2018-06-27 16:45``."""
-        wanted = pd.DatetimeIndex(list(texts)).as_unit("ns").asi8 // MINUTE_NS
-        found = np.searchsorted(self.wall_min, wanted, side="right") - 1
-        outside = (found < 0) | (wanted - self.wall_min[found] >= self.step_min)
+        found, held = self._found(texts)
+        outside = ~held
         if outside.any():
             missing = ", ".join(text for text, out in zip(texts, outside, strict=True) if out)
             raise InvalidInput(
@@ -166,6 +165,16 @@ class Axis:
                 )
             )
         return found
+
+    def holds(self, texts: Sequence[str]) -> np.ndarray:
+        """Whether an interval contains each local time, shape (times,)."""
+        return self._found(texts)[1]
+
+    def _found(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Position of the last interval that begins by each local time, and whether the time lies inside it."""
+        wanted = pd.DatetimeIndex(list(texts)).as_unit("ns").asi8 // MINUTE_NS
+        found = np.searchsorted(self.wall_min, wanted, side="right") - 1
+        return found, (found >= 0) & (wanted - self.wall_min[found] < self.step_min)
 
 
 def place(

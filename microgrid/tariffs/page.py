@@ -72,6 +72,7 @@ class Page:
     amounts: dict[str, Terms] = field(default_factory=dict)
     credits: dict[str, Terms] = field(default_factory=dict)
     next_year: dict[str, Terms] = field(default_factory=dict)
+    next_year_amounts: dict[str, Terms] = field(default_factory=dict)
     pull: dict[str, np.ndarray] = field(default_factory=dict)
     amount_pull: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     may_be_negative: set[str] = field(default_factory=set)
@@ -180,6 +181,21 @@ class Page:
     def amount(self, name: str | float) -> float:
         """Return a number as it stands, or the contract value of that name."""
         return float(self.contract[name]) if isinstance(name, str) else float(name)
+
+    def hand_on_next_year(self, name: str, weights: Mapping[str, float] | None, refs: Sequence[str]) -> None:
+        """Weigh next year's peaks through a sum of determinants; refuse any other rule made of them, by name."""
+        held = [ref for ref in refs if ref in self.next_year]
+        if not held:
+            return
+        if weights is None:
+            raise InvalidInput(
+                Problem(
+                    f"what `{held[0]}` bills next year cannot be weighed through `{name}`, which is not a sum",
+                    "bill the peaks directly or through a sum, or state `weigh_next_year: false` beside the tariff",
+                    f"determinants.{name}",
+                )
+            )
+        self.next_year[name] = [total(weights[ref] * self.next_year[ref][c] for ref in held) for c in self.cycles]
 
     def pulls(self, charge: str, determinant: str, price: np.ndarray) -> None:
         """Note the least that one more kW of the determinant costs through `charge`, $/kW by cycle."""

@@ -163,6 +163,7 @@ class TariffPart(TariffOptions):
         for name, node in self.priced.nodes().items():
             page.nodes[name] = node
             page.determinants[name] = node.formulate(page, name)
+            page.hand_on_next_year(name, node.of if isinstance(node, SumOf) else None, node.refs)
         self._charge(page)
         for name in reversed(list(page.nodes)):
             written = page.nodes[name]

@@ -140,3 +140,73 @@ def test_a_demand_window_of_several_intervals_is_one_peak() -> None:
     cost, billed = residual(priced, load)
     assert billed == pytest.approx((hours[0] + 0.5 * hours[1] + 0.5 * hours[2]) / 2)
     assert cost == pytest.approx(billed)
+
+
+def _next_year(
+    load: MeterData, charges: list[dict[str, Any]] | None = None, more: dict[str, Any] | None = None, **node: Any
+) -> float:
+    """What the optimiser adds for next year at 5 $ a kW and month; the rest must be the bill."""
+    stated = {"intervals": ["2025-06-10 16:00", "2025-07-10 16:00"], "billed": "next_year", "prior_kw": 500}
+    plain = tariff(**{**stated, **node}).model_dump(exclude_unset=True)
+    listed = charges or [{"id": "c", "kind": "per_unit", "of": "cp", "price": 5.0}]
+    priced = Tariff.model_validate(
+        {**plain, "determinants": {**plain["determinants"], **(more or {})}, "charges": listed}
+    )
+    block = page_of(priced, load)
+    cost, point = block.program.solve()
+    weighed = sum(float(paid.sum()) for name, paid in block.program.paid(point).items() if ".next_year." in name)
+    assert cost - weighed == pytest.approx(bill(priced, load).total)
+    return weighed
+
+
+def _flat(start: str, end: str, kw: float = 1000.0) -> MeterData:
+    times = pd.date_range(start, end, freq="60min", inclusive="left")
+    return MeterData(times, 60, np.full(times.size, kw), np.zeros(times.size))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "bills"),
+    [
+        ("2025-01-08", "2025-01-15", 0.0),  # neither peak lies inside
+        ("2025-06-08", "2025-06-15", 0.5),  # one of two
+        ("2025-06-01", "2025-08-01", 1.0),
+        ("2025-01-01", "2027-01-01", 1.0),  # no peak is known of the second year
+    ],
+)
+@pytest.mark.parametrize("stat", ["mean", "max"])
+def test_known_peaks_outside_the_horizon_are_left_out(start: str, end: str, bills: float, stat: str) -> None:
+    """A year of bills at 1,000 kW is 12 x 5 x 1,000 $."""
+    assert _next_year(_flat(start, end), stat=stat) == pytest.approx(bills * 60_000.0)
+
+
+def test_peaks_of_two_years_make_two_years_of_bills() -> None:
+    stamps = ["2025-07-03 16:00", "2026-07-03 16:00"]
+    assert _next_year(_flat("2025-01-01", "2027-01-01"), intervals=stamps) == pytest.approx(120_000.0)
+
+
+def test_next_year_is_billed_whole_whatever_this_horizon_prorates_or_skips() -> None:
+    week, stamps = _flat("2025-07-01", "2025-07-08"), ["2025-07-03 16:00"]
+    node = tariff(intervals=stamps, billed="next_year", prior_kw=0)
+    cost, _ = page_of(node, week, partial="prorate").program.solve()
+    assert cost == pytest.approx(12_000.0)
+    winter = [{"id": "c", "kind": "per_unit", "of": "cp", "price": 5.0, "months": [1, 2, 3]}]
+    assert _next_year(week, winter, intervals=stamps) == pytest.approx(3 * 5.0 * 1000.0)
+
+
+@pytest.mark.parametrize(("per", "share"), [("season", 7 / 61), ("month", 7 / 31 / 2)])
+def test_a_group_held_in_part_counts_by_its_days(per: str, share: float) -> None:
+    """A week of July, of the 61 days of June and July."""
+    stated = {"mode": "candidates", "n": 1, "per": per, "months": [6, 7], "intervals": None}
+    assert _next_year(_flat("2025-07-01", "2025-07-08"), **stated) == pytest.approx(share * 60_000.0)
+
+
+def test_next_year_is_weighed_through_sums_and_riders_and_refused_through_others() -> None:
+    year = _flat("2025-01-01", "2026-01-01")
+    scaled_up = {"bd": {"kind": "sum", "of": {"cp": 1.1}}}
+    through = {"id": "c", "kind": "per_unit", "of": "bd", "price": 5.0}
+    assert _next_year(year, [through], scaled_up) == pytest.approx(66_000.0)
+    rider = {"id": "tax", "kind": "percent", "pct": 0.2, "of": ["c"]}
+    assert _next_year(year, [through, rider], scaled_up) == pytest.approx(66_000.0 * 1.2)
+    floored = {"bd": {"kind": "max_of", "of": [{"ref": "cp"}, {"const": 100}]}}
+    with pytest.raises(InvalidInput, match="`cp` bills next year cannot be weighed through `bd`"):
+        _next_year(year, [through], floored)

@@ -42,6 +42,22 @@ class Percent(Charge):
             return amounts[c]
 
         page.amounts[self.id] = amounts
+        self._next_year(page)
+
+    def _next_year(self, page: Page) -> None:
+        """The fraction of what coincident peaks bill next year, by the part of a year that it is billed in."""
+        held = [page.next_year_amounts[ref] for ref in self.of if ref in page.next_year_amounts]
+        if not held:
+            return
+        share = self.pct * len(self.months or range(12)) / 12.0
+        amounts = [share * total(terms[c] for terms in held) for c in page.cycles]
+
+        @page.block.cost(page.cycles, of=f"{self.id}.next_year")
+        def next_year(c: int) -> Linear:
+            r"""\alpha \sum_i a^{next}_{i,c}"""
+            return amounts[c]
+
+        page.next_year_amounts[self.id] = amounts
 
 
 class MinimumBill(Charge):

@@ -16,6 +16,8 @@ from microgrid.tariffs.page import KILO, Page, Terms
 from microgrid.tariffs.prices import BY_MONTH, Price, Tier, fill, monthly_price, reach, tier_ends
 from microgrid.tariffs.reading import Reading
 
+MONTH_DAYS = (31, 28.25, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
 
 class DemandCharge(Charge):
     """Price for each unit of a determinant, each cycle; `months` are those in which the cycle begins.
@@ -78,9 +80,8 @@ class DemandCharge(Charge):
             price = monthly_price(self.price if self.price is not None else 0.0)[cycles.month - 1] * scale
             page.pulls(self.id, self.of, price)
             amounts: Terms = [KILO * float(price[c]) * quantity[c] for c in page.cycles]
-            nextly = price
         else:
-            amounts, nextly = self._tiered(page, quantity, scale)
+            amounts = self._tiered(page, quantity, scale)
 
         @page.block.cost(page.cycles, of=self.id)
         def demand(c: int) -> Linear:
@@ -89,9 +90,9 @@ class DemandCharge(Charge):
 
         page.amounts[self.id] = amounts
         if self.of in page.next_year:
-            self._bill_next_year(page, nextly)
+            self._bill_next_year(page)
 
-    def _tiered(self, page: Page, quantity: Terms, scale: np.ndarray) -> tuple[Terms, np.ndarray]:
+    def _tiered(self, page: Page, quantity: Terms, scale: np.ndarray) -> Terms:
         highest = page.reach().highest[self.of] / KILO if page.largest_import_mw is not None else None
         sums: list[Linear] = [page.constant(0.0)] * page.cycles.size
         least = np.zeros(page.cycles.size)
@@ -103,15 +104,30 @@ class DemandCharge(Charge):
             sums = [one + part for one, part in zip(sums, staircase(page, stairs), strict=True)]
             least = least + prices.min(axis=0)
         page.pulls(self.id, self.of, least)
-        return sums, least
+        return sums
 
-    def _bill_next_year(self, page: Page, price: np.ndarray) -> None:
-        coming = page.next_year[self.of]
+    def _bill_next_year(self, page: Page) -> None:
+        price, coming = KILO * float(self._month_prices().mean()), page.next_year[self.of]
+        amounts = [price * term for term in coming]
 
         @page.block.cost(page.cycles, of=f"{self.id}.next_year")
         def next_year(c: int) -> Linear:
-            r"""v \pi_c D^{CP}: what this year's coincident peaks cost next year"""
-            return KILO * float(price[c]) * coming[c]
+            r"""v \bar\pi D^{CP}: what this year's coincident peaks cost next year, at the mean price of its months"""
+            return amounts[c]
+
+        page.next_year_amounts[self.id] = amounts
+
+    def _month_prices(self) -> np.ndarray:
+        """Price of a whole bill in each month of a year (the cheapest tier's), zero out of season, shape (12,)."""
+        days = np.array(MONTH_DAYS) / self.norm_days if self.norm_days else np.ones(12)
+        if self.tiers is None:
+            listed = monthly_price(self.price if self.price is not None else 0.0)
+        else:
+            sets = self.tiers["by_month"] if isinstance(self.tiers, dict) else (self.tiers,) * 12
+            listed = np.array(
+                [min(monthly_price(tier.price)[month] for tier in tiers) for month, tiers in enumerate(sets)]
+            )
+        return np.asarray(listed * days * np.isin(np.arange(1, 13), self.months or range(1, 13)))
 
 
 __all__ = ["DemandCharge"]

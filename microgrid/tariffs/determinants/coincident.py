@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -34,8 +34,8 @@ class Coincident(Declared):
     `same_year`: one number bills every cycle. `same_month`: each cycle bills its own peaks (12CP); the cycle is the
     group, and one without peaks bills nothing. `next_year`: this year's cycles bill `prior_kw`, and this year's peaks
     bill the twelve cycles of the next; the value of that bill, times `next_year_value`, is what the optimiser weighs,
-    as far as the horizon holds the groups of a year; a stated `prior_kw` means it. `prior_kw` and `scale` may name a
-    contract value.
+    as far as the horizon holds the year's peaks (`known`: stamps outside it are left out) or groups (by their days);
+    a stated `prior_kw` means it. `prior_kw` and `scale` may name a contract value.
     """
 
     unit: ClassVar[str] = "kW"
@@ -119,19 +119,22 @@ class Coincident(Declared):
         if self.mode == "known":
             counts = [np.bincount(peaks, minlength=axis.count).astype(float) for peaks in self._known(axis)]
             return [count / max(count.sum(), 1.0) for count in counts]
-        given = series.get(str(self.series))
-        if given is None and self.mode == "candidates":
-            given = np.ones(axis.count)
-        if given is None:
-            where = f"series.{self.series}"
-            raise InvalidInput(Problem("the coincident peaks have no weights", f"give {where}", where))
-        by_group = self._weights(np.asarray(given, dtype=float), axis, notes)
+        by_group = self._weights(self._given(axis, series), axis, notes)
         if self.billed == "same_month":
             nothing = np.zeros(axis.count)
             return [by_group.get(cycle, nothing) for cycle in range(axis.cycles.count)]
         if not by_group:
             return [np.zeros(axis.count)] * axis.cycles.count
         return [np.asarray(np.mean(list(by_group.values()), axis=0))] * axis.cycles.count
+
+    def _given(self, axis: Axis, series: Mapping[str, np.ndarray]) -> np.ndarray:
+        given = series.get(str(self.series))
+        if given is None and self.mode == "candidates":
+            given = np.ones(axis.count)
+        if given is None:
+            where = f"series.{self.series}"
+            raise InvalidInput(Problem("the coincident peaks have no weights", f"give {where}", where))
+        return np.asarray(given, dtype=float)
 
     def _weights(self, given: np.ndarray, axis: Axis, notes: list[str]) -> dict[int, np.ndarray]:
         """Weights that sum to one, by group (month, year or cycle) with any weight."""
@@ -170,19 +173,55 @@ class Coincident(Declared):
         return self._metered(page, name)
 
     def _next_year(self, page: Page, name: str) -> Terms:
-        """What is billed now is fixed; the change that this year's peaks make next year is billed at its worth."""
+        """What is billed now is fixed; what this year's peaks bill next year is spread over the cycles at its worth."""
         if self.next_year_value and page.weigh_next_year:
-            value = self.next_year_value * self._yearly_share(page.axis)
-            page.next_year[name] = [value * term for term in self._metered(page, name)]
+            value = self.next_year_value * 12.0 / page.cycles.size
+            page.next_year[name] = [value * self._coming(page, name)] * page.cycles.size
         return [page.constant(page.amount(self.prior_kw or 0.0) / KILO)] * page.cycles.size
 
-    def _yearly_share(self, axis: Axis) -> float:
-        """Share of next year's twelve bills that each cycle of the horizon stands for, by the groups it holds."""
-        year = 12.0 / axis.cycles.count
-        if self.mode == "known" or self.per == "season":
-            return year
-        held = np.unique(_months(axis)[self._in_months(_months(axis))]).size
-        return year * held / len(self.months or range(12))
+    def _coming(self, page: Page, name: str) -> Linear:
+        """Demand that the years after will bill, MW, summed over them, by the share of each year's peaks held."""
+        average, scale = self._averages(page), page.amount(self.scale)
+        if self.mode != "known":
+            row = self._coming_row(page)
+            return scale * total(float(row[t]) * average(t) for t in np.flatnonzero(row).tolist())
+        years = self._held_by_year(page.axis)
+        if self.stat == "max":
+            greatest = self._cover(page, name, [[scale * average(t) for t in held] for held, _ in years])
+            return total(len(held) / count * greatest[k] for k, (held, count) in enumerate(years))
+        return scale * total((1.0 / count) * average(t) for held, count in years for t in held)
+
+    def _held_by_year(self, axis: Axis) -> list[tuple[list[int], int]]:
+        """Positions of the known peaks inside the horizon, and how many there are in all, for each year with any."""
+        texts = self.intervals or ()
+        year, held = np.array([int(text[:4]) for text in texts]), axis.holds(texts)
+        return [
+            (
+                axis.stamps([text for text, own in zip(texts, held & (year == one), strict=True) if own]).tolist(),
+                int((year == one).sum()),
+            )
+            for one in np.unique(year[held]).tolist()
+        ]
+
+    def _coming_row(self, page: Page) -> np.ndarray:
+        """Weights of the intervals summed over the years; a group held in part counts by the share of its days."""
+        axis = page.axis
+        found = self._weights(self._given(axis, page.series), axis, page.notes)
+        if not found:
+            return np.zeros(axis.count)
+        month = _months(axis)[self._in_months(_months(axis))]
+        groups = np.unique(month if self.per == "month" else month // 12).tolist()
+        share = {group: self._share_held(axis, group) for group in groups}
+        count = len(self.months or range(12)) if self.per == "month" else 1
+        mean = sum(share[group] * row for group, row in found.items()) / sum(share[group] for group in found)
+        return np.asarray(sum(share.values()) / count * mean)
+
+    def _share_held(self, axis: Axis, group: int) -> float:
+        """Days of a group (month, or year by its months) that the horizon holds, of all its days."""
+        months = [group] if self.per == "month" else [group * 12 + month - 1 for month in self.months or range(1, 13)]
+        edges = np.array([months, np.array(months) + 1]).astype("datetime64[M]").astype("datetime64[D]")
+        held = np.unique(axis.wall_min[np.isin(_months(axis), months)] // 1440).size
+        return float(held / (edges[1] - edges[0]).astype(int).sum())
 
     def _candidates(self, axis: Axis) -> np.ndarray:
         """Whether a peak may fall into each interval, by local hour and day of the week."""
@@ -197,16 +236,7 @@ class Coincident(Declared):
         return np.ones(month.size, dtype=bool) if self.months is None else np.isin(month % 12 + 1, self.months)
 
     def _metered(self, page: Page, name: str) -> Terms:
-        windows = self._window().windows(page.axis)
-        power, scale = page.power["import"], page.amount(self.scale)
-        member = np.full(page.axis.count, -1)
-        for place, entry in enumerate(windows.members):
-            member[entry] = place
-
-        def average(t: int) -> Linear:
-            entry = windows.members[int(member[t])]
-            return (1.0 / float(windows.divisor[int(member[t])])) * total(power[int(k)] for k in entry)
-
+        average, scale = self._averages(page), page.amount(self.scale)
         if self.mode == "known" and self.stat == "max":
             return self._greatest(
                 page, name, [[scale * average(t) for t in group.tolist()] for group in self._known(page.axis)]
@@ -217,21 +247,37 @@ class Coincident(Declared):
         sums = [scale * total(float(row[t]) * average(t) for t in np.flatnonzero(row).tolist()) for row in rows]
         return sums if self.billed == "same_month" else sums * page.cycles.size
 
+    def _averages(self, page: Page) -> Callable[[int], Linear]:
+        """Mean import of the demand window that an interval lies in, MW."""
+        windows, power = self._window().windows(page.axis), page.power["import"]
+        member = np.full(page.axis.count, -1)
+        for place, entry in enumerate(windows.members):
+            member[entry] = place
+
+        def average(t: int) -> Linear:
+            entry = windows.members[int(member[t])]
+            return (1.0 / float(windows.divisor[int(member[t])])) * total(power[int(k)] for k in entry)
+
+        return average
+
     def _greatest(self, page: Page, name: str, values: list[list[Linear]]) -> Terms:
         """Cover the peaks by one variable, or by one a cycle where each cycle bills its own."""
         own = self.billed == "same_month"
-        values = values if own else values[:1]
-        greatest = page.block.variable(
-            "coincident_mw", page.indexed("group", name, len(values)), "MW", "highest coincident", of=name
-        )
+        greatest = self._cover(page, name, values if own else values[:1])
+        return list(greatest) if own else [greatest[0]] * page.cycles.size
+
+    def _cover(self, page: Page, name: str, values: list[list[Linear]]) -> Terms:
+        """One variable for each group, at least each of its peaks."""
+        places = page.indexed("group", name, len(values))
+        greatest = page.block.variable("coincident_mw", places, "MW", "highest coincident", of=name)
         rows = [(group, value) for group, peaks in enumerate(values) for value in peaks]
 
         @page.block.constraint(range(len(rows)), of=name)
         def covers(k: int) -> Relation:
-            r"""D_c \ge p_k for every coincident peak k that cycle c bills"""
+            r"""D_g \ge p_k for every coincident peak k of group g"""
             return greatest[rows[k][0]] >= rows[k][1]
 
-        return list(greatest) if own else [greatest[0]] * page.cycles.size
+        return greatest
 
     def hold(self, page: Page, name: str) -> None:  # noqa: ARG002 - one signature for every determinant
         """Refuse for the greatest; a mean is an equation and needs no hold."""
