@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from microgrid.formulation.connection import Connection
 from microgrid.network.attach import attach
 from microgrid.network.island import form_island
+from microgrid.network.profiles import Profiles
 from microgrid.powerflow.extract import extract
 from microgrid.powerflow.injections import injections
 from microgrid.powerflow.judge import Judged, RowLimits, Verdict, judge
@@ -26,7 +27,8 @@ CHUNK = 4096
 class Altered:
     """An operation to solve: the network without parts, what connects to it with MW by (part, bus), who runs.
 
-    `online` are shares of units by part; `island` says that the network runs without the grid.
+    `online` are shares of units by part; `island` says that the network runs without the grid; `own` are shares, 0 to 1
+    (steps,), of loads of the network itself that are kept, by index.
     """
 
     net: Any
@@ -34,6 +36,7 @@ class Altered:
     powers: Injections
     online: Mapping[str, np.ndarray]
     island: bool
+    own: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Columns:
 def solve_altered(check: NetworkCheck, altered: Altered) -> Iterator[Columns]:
     """Solve every step of the operation in chunks, with the taps and banks at which `check` came to rest."""
     net, profiles = attach(altered.net, altered.connections, altered.powers, online=altered.online)
+    profiles = _own_loads_kept(net, profiles, altered.own)
     net = form_island(net) if altered.island else net
     system = _held(check, net, island=altered.island)
     grid = system.model.grid
@@ -68,6 +72,16 @@ def solve_altered(check: NetworkCheck, altered: Altered) -> Iterator[Columns]:
         judged = Judged(settled.points, voltage, was, settled.tapped, first, none[1], none[0])
         verdict = judge(system.model, limits, judged)
         yield Columns(begin, settled.solved.ok & verdict.sane, verdict, grid.branches.label, names)
+
+
+def _own_loads_kept(net: Any, profiles: Profiles, own: Mapping[int, np.ndarray]) -> Profiles:
+    if not own:
+        return profiles
+    kept = np.ones_like(profiles.p_mw["load"])
+    for index, share in own.items():
+        kept[net.load.index.get_loc(index)] = share
+    p_mw, q_mvar = ({**rows, "load": rows["load"] * kept} for rows in (profiles.p_mw, profiles.q_mvar))
+    return replace(profiles, p_mw=p_mw, q_mvar=q_mvar)
 
 
 def _held(check: NetworkCheck, net: Any, *, island: bool) -> Regulated:

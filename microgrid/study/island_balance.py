@@ -2,11 +2,13 @@
 
 1. Sources take over what is missing, in proportion to their ratings, within the room they have.
 2. Loads that offer headroom (miners, training) are cut, in proportion to that room.
-3. Firm loads are tripped whole, the largest first, until the rest is carried: their power is lost.
+3. Firm loads are tripped whole, the largest first and those of the network itself last, until the rest is carried:
+   their power is lost.
 4. What is too much (an export lost, or more tripped than was missing) is taken back from the sources in proportion to
    their ratings: within their room, then below their least load.
 
-Where no source that forms a grid runs, everything is dark.
+Where no source that forms a grid runs, nothing is left to feed, or power is still missing or too much, everything is
+dark.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ BALANCED_MW = 1e-6
 class Member:
     """One injection at a bus: MW now, room up and down, each (steps,), and where (True) it forms a grid.
 
-    `source` is False for loads. `rating_mva` weighs its response.
+    `source` is False for loads. `rating_mva` weighs its response. `own` loads, of the network itself, are tripped last.
     """
 
     part: str
@@ -36,6 +38,7 @@ class Member:
     rating_mva: float
     source: bool
     forms: np.ndarray
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def balance_island(members: Sequence[Member], losses_mw: np.ndarray) -> Balanced
     before = np.stack([member.injection_mw for member in members])
     after, source = before.copy(), np.array([member.source for member in members])
     room = np.stack([member.up_mw for member in members])
-    alive = np.asarray(np.stack([member.forms for member in members]).any(axis=0))
+    forms = np.stack([member.forms for member in members]).any(axis=0)
     missing = losses_mw - before.sum(axis=0)
     rest = np.maximum(missing, 0.0)
     for chosen, weights in ((source, _ratings(members)), (~source, room.max(axis=1))):
@@ -67,10 +70,12 @@ def balance_island(members: Sequence[Member], losses_mw: np.ndarray) -> Balanced
         after[chosen] += taken
         rest = rest - taken.sum(axis=0)
     tripped = (after - before)[~source].sum(axis=0)
-    lost, rest = _trip(after, source, rest)
+    lost, rest = _trip(after, _order(members, after), rest)
     surplus = np.maximum(-missing, 0.0) + np.maximum(-rest, 0.0)
-    _take_back(members, after, before, source, surplus)
-    demand = np.maximum(-before[~source], 0.0).sum(axis=0)
+    surplus = _take_back(members, after, before, source, surplus)
+    demand, fed = (np.maximum(-power[~source], 0.0).sum(axis=0) for power in (before, after))
+    carried = np.maximum(rest, surplus) <= BALANCED_MW
+    alive = np.asarray(forms & carried & ((fed > BALANCED_MW) | (demand <= BALANCED_MW)))
     return Balanced(
         np.where(alive, after, 0.0),
         np.where(alive, np.abs((after - before)[source]).sum(axis=0), 0.0),
@@ -85,11 +90,16 @@ def _ratings(members: Sequence[Member]) -> np.ndarray:
     return np.array([max(member.rating_mva, BALANCED_MW) for member in members])
 
 
-def _trip(after: np.ndarray, source: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Trip whole loads in place, largest on average first; MW lost and MW still missing (negative: too much)."""
-    loads = np.flatnonzero(~source)
+def _order(members: Sequence[Member], after: np.ndarray) -> list[int]:
+    """Loads as they are tripped: those of the case, then those of the network, each the largest on average first."""
+    loads = [number for number, member in enumerate(members) if not member.source]
+    return sorted(loads, key=lambda number: (members[number].own, after[number].mean()))
+
+
+def _trip(after: np.ndarray, loads: Sequence[int], rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Trip whole loads in place, in their order; MW lost and MW still missing (negative: too much)."""
     lost, rest = np.zeros_like(rest), rest.copy()
-    for load in loads[np.argsort(after[loads].mean(axis=1), kind="stable")]:
+    for load in loads:
         drawn = np.maximum(-after[load], 0.0)
         struck = (rest > BALANCED_MW) & (drawn > 0.0)
         lost[struck] += drawn[struck]
@@ -100,8 +110,8 @@ def _trip(after: np.ndarray, source: np.ndarray, rest: np.ndarray) -> tuple[np.n
 
 def _take_back(
     members: Sequence[Member], after: np.ndarray, before: np.ndarray, source: np.ndarray, surplus: np.ndarray
-) -> None:
-    """Lower the sources in place: within their room, then down to nothing."""
+) -> np.ndarray:
+    """Lower the sources in place: within their room, then down to nothing; MW that is still too much."""
     down = np.stack([member.down_mw for member in members])[source] + (after - before)[source]
     for room in (down, None):
         now = after[source]
@@ -109,6 +119,7 @@ def _take_back(
         taken = share_by_droop(surplus, _ratings(members)[source], able)
         after[source] = now - taken
         surplus = surplus - taken.sum(axis=0)
+    return surplus
 
 
 __all__ = ["Balanced", "Member", "balance_island"]

@@ -22,6 +22,7 @@ from microgrid.powerflow.outage_cases import Outage, OutageCase
 from microgrid.study.altered import Altered
 from microgrid.study.island_balance import Balanced, Member, balance_island
 from microgrid.study.network_check import NetworkCheck, Operation
+from microgrid.study.own_elements import OwnLoads, fixed_draw_mw, own_loads
 from microgrid.study.room import Room
 
 INVERTER_REACTIVE = 0.3287
@@ -82,12 +83,15 @@ def survive(check: NetworkCheck, case: OutageCase) -> Survival | None:
     if piece is None:
         return None
     inside = [link for link in links if link.bus in piece]
-    if not any(link.behaviour == "load" for link in inside):
+    own = own_loads(check, piece, without=case.injections)
+    if not own.index and not any(link.behaviour == "load" for link in inside):
         return None  # machines that feed nobody are stopped
     dark = [link for link in operation.connections if link.behaviour == "load" and link not in inside]
     touched = [link for link in dark if (link.part, link.bus) in lost or _dead(check, case, link.bus)]
-    found = _survival(operation, net, inside, touched, check.losses_mw, {})
-    return replace(found, dark_buses=_dark_buses(check, case, piece))
+    drawn = fixed_draw_mw(check, piece, case)
+    found = _survival(operation, net, inside, own, drawn, {})
+    dark_mw = sum((-operation.powers[link.part, link.bus] for link in touched), _own_dark_mw(check, case, piece))
+    return replace(found, dark_mw=np.maximum(dark_mw, 0.0), dark_buses=_dark_buses(check, case, piece))
 
 
 def lose_unit(check: NetworkCheck, outage: UnitOutage) -> Survival | Altered:
@@ -99,7 +103,9 @@ def lose_unit(check: NetworkCheck, outage: UnitOutage) -> Survival | Altered:
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.where(running > 0.0, np.clip(1.0 - 1.0 / (units * running), 0.0, 1.0), 1.0)
     if not check.poi_branches:
-        return _survival(operation, check.net, links, [], check.losses_mw, {outage.part: left})
+        buses = set(check.attached.bus["name"].astype(str))
+        drawn = fixed_draw_mw(check, buses)
+        return _survival(operation, check.net, links, own_loads(check, buses), drawn, {outage.part: left})
     powers = {key: power * (left if key[0] == outage.part else 1.0) for key, power in operation.powers.items()}
     online = {part: share * (left if part == outage.part else 1.0) for part, share in operation.online.items()}
     return Altered(check.net, links, powers, online, island=False)
@@ -109,21 +115,33 @@ def _survival(
     operation: Operation,
     net: Any,
     inside: Sequence[Connection],
-    dark: Sequence[Connection],
-    losses_mw: np.ndarray,
+    own: OwnLoads,
+    drawn_mw: np.ndarray,
     left: Mapping[str, np.ndarray],
 ) -> Survival:
     members = [_member(operation, link, left.get(link.part)) for link in inside]
-    balanced = balance_island(members, losses_mw)
-    powers = {(link.part, link.bus): row for link, row in zip(inside, balanced.injection_mw, strict=True)}
+    balanced = balance_island([*members, *own.members()], drawn_mw)
+    powers = {(link.part, link.bus): row for link, row in zip(inside, balanced.injection_mw, strict=False)}
+    kept = {
+        index: (after != 0.0).astype(float)
+        for index, after in zip(own.index, balanced.injection_mw[len(inside) :], strict=True)
+    }
     machines = [_machine(link) for link in inside]
     online = {
-        link.part: operation.running.get(link.part, np.ones(len(losses_mw))) * left.get(link.part, 1.0)
+        link.part: operation.running.get(link.part, np.ones(len(drawn_mw))) * left.get(link.part, 1.0)
         for link in machines
         if link.behaviour == "generator"
     }
-    dark_mw = sum((-operation.powers[link.part, link.bus] for link in dark), np.zeros(len(losses_mw)))
-    return Survival(Altered(net, machines, powers, online, island=True), balanced, np.maximum(dark_mw, 0.0))
+    altered = Altered(net, machines, powers, online, island=True, own=kept)
+    return Survival(altered, balanced, np.zeros(len(drawn_mw)))
+
+
+def _own_dark_mw(check: NetworkCheck, case: OutageCase, piece: frozenset[str]) -> np.ndarray:
+    """Loads of the network itself that are the outage, or stand at buses that go dark."""
+    names = set(check.attached.bus["name"].astype(str))
+    dark = {name for name in names - piece if _dead(check, case, name)}
+    gone = own_loads(check, names - dark, only=case.injections).injection_mw.sum(axis=0)
+    return np.asarray(-own_loads(check, dark).injection_mw.sum(axis=0) - gone)
 
 
 def _member(operation: Operation, link: Connection, left: np.ndarray | None) -> Member:

@@ -23,6 +23,7 @@ NUMBERS = {
 PLACES = {
     "loading_branch": "loading_branch", "low_bus": "low_bus", "high_bus": "high_bus", "change_bus": "change_bus",
 }  # fmt: skip
+WORST = dict(zip(NUMBERS, PLACES, strict=True))
 RESERVE = ("reserve_mw", {"units": "MW", "long_name": "upward room that the sources of an island have left"})
 Rows = dict[str, np.ndarray]
 
@@ -96,13 +97,24 @@ def _apply_balance(rows: Rows, found: Survival) -> None:
 
 
 def _merge(check: NetworkCheck, whole: xr.Dataset, number: int, rows: Mapping[str, np.ndarray]) -> None:
-    """Write one outage, in place; where what stays with the grid breaks a limit, that stands."""
+    """Write one outage, in place: with the grid, the worse of the piece on its own and of what stays with the grid."""
     impossible = check.powerflow["status"].to_numpy() == Status.DIVERGENT
-    graver = np.isin(whole["status"].to_numpy()[number], BROKEN) & bool(check.poi_branches)
-    for name, values in rows.items():
-        keep = impossible | (graver & (name not in {"lost_mw", "tripped_mw", "redispatched_mw", RESERVE[0]}))
-        now = whole[name].to_numpy()[number]
-        whole[name].to_numpy()[number] = np.where(keep, now, values)
+    engine = {name: whole[name].to_numpy()[number].copy() for name in rows}
+    worse = _worse(engine, rows) if check.poi_branches else rows
+    for name, values in worse.items():
+        whole[name].to_numpy()[number] = np.where(impossible, engine[name], values)
+
+
+def _worse(engine: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray]) -> Rows:
+    """Gravest status, and the worst of every number with its place; what the actions moved is the piece's alone."""
+    found = dict(rows)
+    graver = np.isin(engine["status"], BROKEN)
+    found["status"] = np.where(graver, np.maximum(engine["status"], rows["status"]), rows["status"])
+    for (name, place), sign in zip(WORST.items(), (1.0, -1.0, -1.0, 1.0), strict=True):
+        stands = np.isnan(rows[name]) | (sign * engine[name] > sign * rows[name])
+        found[name] = np.where(stands, engine[name], rows[name])
+        found[place] = np.where(stands, engine[place], rows[place])
+    return found
 
 
 __all__ = ["with_answers"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandapower
 import pytest
+import xarray as xr
 
 from microgrid.case.load import load_case
 from microgrid.case.model import Case
@@ -18,7 +19,7 @@ from microgrid.powerflow.outages import OutageStatus
 from microgrid.study.island_balance import Member, balance_island
 from microgrid.study.islanding import UnitOutage, grid_outage, survive, unit_outages
 from microgrid.study.network_check import NetworkCheck, check_network
-from microgrid.study.outage_check import OutageCheck, check_outages
+from microgrid.study.outage_check import OutageCheck, check_outages, named_outages
 from microgrid.study.outage_tables import islands
 from microgrid.study.room import Room, rooms_of
 from microgrid.study.solve import dispatch_case
@@ -188,3 +189,90 @@ def test_an_island_counts_the_loss_of_a_unit_against_its_reserve() -> None:
     assert (whole["status"].to_numpy() == ISLANDED).all()
     drawn = sum(-np.minimum(p, 0.0) for (part, _), p in check.operation.powers.items() if part != "battery")
     np.testing.assert_allclose(whole["lost_mw"], drawn, rtol=1e-6)
+
+
+FEEDERS = """
+name: feeders
+time: {start: 2025-01-01, end: 2025-01-01T01:00, step_min: 60, zone: America/Chicago}
+network: feeders.py
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 60, export_limit_mw: 30}
+  hall: {kind: engines, bus: B, units: 4, unit_power_mw: 2, min_load_mw: 1, heat_rate_mmbtu_per_mwh: 8,
+         fuel_price_usd_per_mmbtu: 1}
+  office: {kind: facility_load, bus: B, power_mw: 5}
+  shop: {kind: facility_load, bus: A, power_mw: 2}
+  depot: {kind: facility_load, bus: C, power_mw: 1, power_factor: 1}
+tariffs:
+  retail: {poi: grid, tariff: {id: flat, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: 0.05}]}}
+"""
+NETWORK = """
+import pandapower as pp
+from microgrid.network.source import add_source, from_fault_level
+def build():
+    net = pp.create_empty_network(name="feeders", f_hz=60.0, sn_mva=100.0)
+    for name in ("POI", "A", "B", "C"):
+        pp.create_bus(net, 34.5, name=name, min_vm_pu=0.95, max_vm_pu=1.05, min_vm_emergency_pu=0.9,
+                      max_vm_emergency_pu=1.1)
+    for name, (a, b), ka in (("LA", (0, 1), 0.6), ("LB", (1, 2), 0.6), ("LC", (0, 3), 0.2)):
+        pp.create_line_from_parameters(net, a, b, 1.0, r_ohm_per_km=0.1, x_ohm_per_km=0.3, c_nf_per_km=10, max_i_ka=ka,
+            name=name, max_loading_percent=100, r0_ohm_per_km=0.3, x0_ohm_per_km=0.9, c0_nf_per_km=5, endtemp_degree=80)
+    net.line["emergency_loading_percent"] = 100.0
+    OWN
+    add_source(net, "POI", from_fault_level(34.5, 1000.0, x_over_r=10.0, vm_pu=1.0, rating_ka=2.0,
+                                            weakest_fault_level_mva=800.0))
+    return net
+"""
+
+
+def feeders(folder: Path, own: dict[int, float], outage: str, depot: float = 1.0) -> xr.Dataset:
+    """GRID - POI - A - B and POI - C, engines with 4 of 8 MW at B, loads of the network at the buses of `own`."""
+    lines = "; ".join(f"pp.create_load(net, {bus}, {power}, name='own')" for bus, power in own.items()) or "pass"
+    (folder / "feeders.py").write_text(NETWORK.replace("OWN", lines), encoding="utf-8")
+    (folder / "case.yaml").write_text(FEEDERS, encoding="utf-8")
+    power = {"hall": 4.0, "office": -5.0, "shop": -2.0, "depot": -depot}
+    check = check_network(
+        load_case(folder / "case.yaml"), {(part, ""): np.array([value]) for part, value in power.items()},
+        running={"hall": np.ones(1)}, rooms={"hall": Room(np.full(1, 3.99), np.full(1, 2.0))}, compare=False,
+    )  # fmt: skip
+    known = {one.label: one for one in named_outages(check, doubles=("line LA+line LB",))}
+    return check_outages(check, (known[outage],)).result.isel(outage=0, time=0)
+
+
+@pytest.mark.parametrize(
+    ("own", "outage", "status", "lost_mw", "redispatched_mw"),
+    [
+        # The office of 5 MW stays on 4 MW of engines and 1 MW of their room, whatever feeder C draws from the grid.
+        ({}, "line LB", SECURE, 0.0, 1.0),
+        ({3: 8.0}, "line LB", SECURE, 0.0, 1.0),
+        # Own 14 MW beside 8 MW: all is tripped in turn, 22 MW, and what feeds nobody is stopped.
+        ({3: 14.0}, "grid connection", ISLANDED, 22.0, 0.0),
+        # Own 1 MW: 9 MW of load, 4 + 3.99 MW; the office is tripped, and the engines come back to 4 MW: 2 + 1 + 1.
+        ({1: 1.0}, "grid connection", ISLANDED, 5.0, 0.0),
+        # Bus A goes dark with the shop, 2 MW, and own 1.5 MW.
+        ({1: 1.5}, "line LA + line LB", ISLANDED, 3.5, 1.0),
+        # Bus C goes dark with the depot, 1 MW, and own 8 MW.
+        ({3: 8.0}, "line LC", ISLANDED, 9.0, 0.0),
+    ],
+)
+def test_what_the_network_carries_counts_where_it_stands(
+    tmp_path: Path, own: dict[int, float], outage: str, status: int, lost_mw: float, redispatched_mw: float
+) -> None:
+    found = feeders(tmp_path, own, outage)
+    assert int(found["status"]) == status
+    assert float(found["lost_mw"]) == pytest.approx(lost_mw, abs=1e-6)
+    assert float(found["redispatched_mw"]) == pytest.approx(redispatched_mw, abs=0.01)  # losses
+
+
+def test_what_stays_with_the_grid_is_judged_beside_the_island(tmp_path: Path) -> None:
+    # 11 MW on line LC: 11 / (sqrt 3 · 34.5 kV · 0.2 kA) = 0.920, while the island of one bus has no branch.
+    found = feeders(tmp_path, {}, "line LB", depot=11.0)
+    assert float(found["loading"]) == pytest.approx(11.0 / (3**0.5 * 34.5 * 0.2), rel=0.02)
+    assert str(found["branch"].to_numpy()[int(found["loading_branch"])]) == "line LC"
+
+
+def test_power_still_missing_leaves_nothing_alive() -> None:
+    found = balance_island(
+        [member(2.0, 0.0, 1.0, source=True, forms=True), member(-1.0, 0.0, 0.0, source=False)], np.full(1, 3.0)
+    )
+    assert not found.alive[0]  # 2 MW of engines cannot carry 3 MW that no one can trip
+    assert found.lost_mw[0] == pytest.approx(1.0)
