@@ -18,6 +18,7 @@ from microgrid.tariffs.reading import FIRST_YEAR, STEADY_STATE, History, MeterDa
 from microgrid.tariffs.reprice import component_of, escalated
 
 INFLATION, ALL = "inflation", "all"
+UNITY = "import begins in a later year than the first, which shows no power factor: it is billed at one"
 LONGEST_LOOK = 120  # cycles that a ratchet may look back on before a first year: ten years
 
 
@@ -36,9 +37,11 @@ def bill_years(
 
     Growth and degradation are fractions a year, compounding, the tariff's own (`load_growth`, `gen_degradation`) when
     absent. They need load and generation apart (`gross_load_kw`, `gross_generation_kw`); without those the import grows
-    and the export fades. The calendar of the first year is kept, so that years differ by trend alone. Where the load is
+    and the export fades. Apparent and reactive power grow with the import; import that begins in a later year has the
+    mean power factor of the first year's import, or one (a note says so) where there is none. The calendar of the first
+    year is kept, so that years differ by trend alone. Where the load is
     a year of twelve cycles, ratchets of each year look back on the one before, unless a steady state is stated, and
-    coincident peaks billed next year bill the year after.
+    coincident peaks billed next year bill the year after (the first year bills `prior_kw`, or, without it, its own).
     """
     growth = (tariff.load_growth or 0.0) if load_growth is None else load_growth
     fade = (tariff.gen_degradation or 0.0) if generation_degradation is None else generation_degradation
@@ -53,7 +56,7 @@ def bill_years(
             allow_other_year=allow_other_year or year > 0,
             partial=partial,
         )
-        bills.append(made)
+        bills.append(replace(made, notes=(*made.notes, UNITY)) if _begins_unmetered(load, metered) else made)
         if len(made.cycles) == 12:
             past = _remembered(past, made)
             tariff = _with_prior_peaks(tariff, metered)
@@ -122,17 +125,20 @@ def _remembered(past: History | None, made: Bill) -> History | None:
 
 
 def _with_prior_peaks(tariff: Tariff, load: MeterData) -> Tariff:
-    """Coincident peaks that this year's load sets for the next."""
+    """Coincident peaks that this year's load sets for the next; those it holds none of stay as they are."""
     waiting = {
         name: node
         for name, node in tariff.determinants.items()
-        if isinstance(node, Coincident) and node.billed == "next_year" and node.prior_kw is not None
+        if isinstance(node, Coincident) and node.billed == "next_year"
     }
     if not waiting:
         return tariff
     reading = read_meter(tariff, load, history="first_year")
-    peaks = {name: float(node.metered_kw(reading)[-1]) for name, node in waiting.items()}
-    later = {name: node.model_copy(update={"prior_kw": peaks[name]}) for name, node in waiting.items()}
+    later = {
+        name: node.model_copy(update={"prior_kw": float(node.metered_kw(reading)[-1])})
+        for name, node in waiting.items()
+        if node.holds_peaks(reading.axis)
+    }
     return tariff.model_copy(update={"determinants": {**tariff.determinants, **later}})
 
 
@@ -143,11 +149,29 @@ def _grown(load: MeterData, by: float, kept: float) -> MeterData:
         net = load.gross_load_kw * by - load.gross_generation_kw * kept
         bought, sold = np.maximum(net, 0.0), np.maximum(-net, 0.0)
         load = replace(load, gross_load_kw=load.gross_load_kw * by, gross_generation_kw=load.gross_generation_kw * kept)
-    if load.kva is None:
-        return replace(load, import_kw=bought, export_kw=sold)
     ratio = np.divide(bought, load.import_kw, out=np.ones_like(bought), where=load.import_kw > 0.0)
-    kvar = None if load.kvar is None else load.kvar * ratio
-    return replace(load, import_kw=bought, export_kw=sold, kva=load.kva * ratio, kvar=kvar)
+    begins = (bought > 0.0) & (load.import_kw <= 0.0)
+    kva, kvar = load.kva, load.kvar
+    if kva is not None:
+        new = np.where(kva > 0.0, np.hypot(kva, bought), bought * _mean_ratio(kva, load, 1.0))
+        kva = np.where(begins, new, kva * ratio)
+    if kvar is not None:
+        mean = bought * _mean_ratio(kvar, load, 0.0)
+        new = mean if kva is None else np.sqrt(np.maximum(kva**2 - bought**2, 0.0))
+        kvar = np.where(begins & (kvar == 0.0), new, kvar * ratio)
+    return replace(load, import_kw=bought, export_kw=sold, kva=kva, kvar=kvar)
+
+
+def _begins_unmetered(load: MeterData, later: MeterData) -> bool:
+    return load.kva is not None and not load.import_kw.any() and bool(later.import_kw.any())
+
+
+def _mean_ratio(power: np.ndarray, load: MeterData, unmetered: float) -> float:
+    """Apparent or reactive power over import, of the intervals with import; `unmetered` where there are none."""
+    imports = load.import_kw > 0.0
+    if not imports.any():
+        return unmetered
+    return float(power[imports].sum() / load.import_kw[imports].sum())
 
 
 __all__ = ["bill_years", "components", "factors", "with_rates", "year_lines", "year_table"]

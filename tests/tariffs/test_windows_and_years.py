@@ -1,4 +1,4 @@
-"""Rolling windows hand over peaks and tiers; bills over years follow their trends."""
+"""A window takes over the peak and tiered energy before it; bills over years follow their trends."""
 
 from __future__ import annotations
 
@@ -13,53 +13,31 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pinning import page_of
 
 from microgrid.errors import InvalidInput
-from microgrid.formulation.horizon import Horizon
-from microgrid.tariffs.bill import bill
-from microgrid.tariffs.carry import carried_state, history_after
 from microgrid.tariffs.model import Tariff
-from microgrid.tariffs.part import TariffPart
 from microgrid.tariffs.reading import MeterData
 from microgrid.tariffs.years import bill_years, with_rates
 
-TARIFF = Tariff.model_validate(
-    {
-        "id": "t",
-        "determinants": {
-            "pk": {"kind": "demand"},
-            "bd": {"kind": "max_of", "of": [{"ref": "pk"}, {"ref": "pk", "lookback": 1, "pct": 0.9}]},
-        },
-        "charges": [
-            {"id": "e", "kind": "energy", "tiers": [{"upto": {"kwh": 2e6}, "price": 0.1}, {"upto": {}, "price": 0.04}]},
-            {"id": "d", "kind": "demand", "of": "bd", "price": 10.0},
-        ],
-    }
-)
-TIMES = pd.date_range("2025-05-01", periods=24 * 61, freq="60min", tz="UTC")
-KW = np.random.default_rng(1).uniform(1000.0, 9000.0, TIMES.size)
 
-
-def _part(rows: slice) -> MeterData:
-    return MeterData(TIMES[rows], 60, KW[rows], np.zeros(KW[rows].size))
-
-
-def test_the_last_window_of_a_cycle_pays_the_whole_cycle() -> None:
-    first, second = slice(0, 24 * 20), slice(24 * 20, 24 * 31)
-    part = TariffPart(tariff=TARIFF, poi="grid", history="first_year", largest_import_mw=10.0)
-    horizon = Horizon(TIMES[0], 60, 24 * 20, "UTC")
-    state = carried_state(part, "tariff", horizon, _part(first))
-    block = page_of(TARIFF, _part(second), history="first_year", carried=state)
-    whole = bill(TARIFF, _part(slice(0, 24 * 31)), history="first_year")
-    assert block.program.solve()[0] == pytest.approx(whole.total)
-
-
-def test_closed_cycles_become_history() -> None:
-    may, june = slice(0, 24 * 31), slice(24 * 31, None)
-    part = TariffPart(tariff=TARIFF, poi="grid", history={"pk": (20_000.0,)}, largest_import_mw=10.0)
-    state = carried_state(part, "tariff", Horizon(TIMES[0], 60, 24 * 31, "UTC"), _part(may))
-    history = history_after(part, state, "tariff", "2025-06")
-    assert history["pk"] == (20_000.0, KW[may].max())
-    both = bill(TARIFF, _part(slice(None)), history={"pk": [20_000.0]})
-    assert bill(TARIFF, _part(june), history=history).total == pytest.approx(both.by_cycle[1])
+@pytest.mark.parametrize(("alloc", "counter"), [("pro_rata", "e"), ("per_period", "e.off")])
+def test_a_window_takes_over_peak_and_tiered_energy(alloc: str, counter: str) -> None:
+    """30 MWh and a peak of 3 MW before it; a day at 1 MW fills the first tier's last 10 MWh and 14 of the second."""
+    tiers = [{"upto": {"kwh": 40_000}, "price": 0.1}, {"upto": {}, "price": 0.04}]
+    tariff = Tariff.model_validate(
+        {
+            "id": "t",
+            "calendars": {"E": {"rules": [], "default": "off"}},
+            "determinants": {"pk": {"kind": "demand"}},
+            "charges": [
+                {"id": "e", "kind": "energy", "calendar": "E", "tier_alloc": alloc, "tiers": tiers},
+                {"id": "d", "kind": "demand", "of": "pk", "price": 10.0},
+            ],
+        }
+    )
+    times = pd.date_range("2025-05-30", periods=24, freq="60min", tz="UTC")
+    load = MeterData(times, 60, np.full(24, 1000.0), np.zeros(24))
+    before = {f"tariff.{counter}.energy_mwh.2025-05": 30.0, "tariff.pk.peak_mw.2025-05": 3.0}
+    cost, _ = page_of(tariff, load, carried=before).program.solve()
+    assert cost == pytest.approx(40_000 * 0.1 + 14_000 * 0.04 + 3_000 * 10.0)
 
 
 def test_years_grow_fade_and_escalate() -> None:
@@ -130,3 +108,47 @@ def test_rates_may_be_stated_for_known_components_only() -> None:
     assert made[1].total == pytest.approx(12 * 1.5 * 1.1)
     with pytest.raises(InvalidInput, match="did you mean `delivery`"):
         with_rates(tariff, {"delivry": 0.1})
+
+
+def _two_prices(**node: object) -> Tariff:
+    return Tariff.model_validate(
+        {
+            "id": "t",
+            "determinants": {"d": node},
+            "charges": [{"id": "c", "kind": "per_unit", "of": "d", "price": 5.0}],
+        }
+    )
+
+
+def test_each_year_bills_the_coincident_peaks_of_the_one_before() -> None:
+    """Growth of a tenth: year 2 bills year 1's 10 kW, year 3 its 11; a stated peak of another year stays as it is."""
+    load = _year([10.0] * 12)
+    node = {"kind": "coincident", "intervals": ["2025-07-04 00:00"], "billed": "next_year", "window_min": None}
+    unknown = bill_years(_two_prices(**node), load, 3, load_growth=0.1)
+    assert [made.total for made in unknown] == pytest.approx([600.0, 600.0, 660.0])
+    known = bill_years(_two_prices(**node, prior_kw=7.0), load, 3, load_growth=0.1)
+    assert [made.total for made in known] == pytest.approx([420.0, 600.0, 660.0])
+    elsewhere = bill_years(_two_prices(**{**node, "intervals": ["2024-07-04 00:00"]}, prior_kw=7.0), load, 2)
+    assert [made.total for made in elsewhere] == pytest.approx([420.0, 420.0])
+
+
+def test_reactive_power_grows_with_the_import() -> None:
+    year = _year([100.0] * 12)
+    kvar = MeterData(year.times, 1440, year.import_kw, year.export_kw, kvar=np.full(year.times.size, 50.0))
+    totals = [made.total for made in bill_years(_two_prices(kind="kvar"), kvar, 2, load_growth=0.1)]
+    assert totals == pytest.approx([12 * 5 * 50.0, 12 * 5 * 55.0])
+
+
+@pytest.mark.parametrize(("first_kw", "kva"), [(1000.0, 100.0), (1900.0, 1090.0 / 0.9)])
+def test_import_that_begins_in_a_later_year_has_the_power_factor_of_the_rest(first_kw: float, kva: float) -> None:
+    """A load of 1,000 kW behind as much generation imports 100 kW a year later; the peak is January's where it imports.
+
+    With 1,900 kW in January the first year imports 900 kW there at 0.9, and the next 1,090 kW; other months 100 / 0.9.
+    """
+    times = pd.date_range("2025-01-01", "2026-01-01", freq="24h", inclusive="left")
+    load = np.where(times.month == 1, first_kw, 1000.0)
+    metered = MeterData.from_load(times, 1440, load, generation_kw=np.full(times.size, 1000.0), power_factor=0.9)
+    later = bill_years(_two_prices(kind="demand", quantity="kva"), metered, 2, load_growth=0.1)[1]
+    others = 100.0 if first_kw == 1000.0 else 100.0 / 0.9
+    assert later.total == pytest.approx(5.0 * (kva + 11 * others))
+    assert any("no power factor" in note for note in later.notes) == (first_kw == 1000.0)

@@ -104,12 +104,21 @@ class Coincident(Declared):
             return np.array([max(average[group], default=0.0) * scale for group in groups])
         return scale * np.array([row @ average for row in self._rows(axis, reading.values, reading.notes)])
 
+    def holds_peaks(self, axis: Axis) -> bool:
+        """Whether the intervals can hold peaks of this determinant: known ones, or months of its groups."""
+        if self.mode == "known":
+            return bool(axis.holds(self.intervals or ()).any())
+        return bool(self._in_months(_months(axis)).any())
+
     def _window(self) -> Demand:
         return Demand(kind="demand", window_min=self.window_min)
 
     def _known(self, axis: Axis) -> list[np.ndarray]:
         """Positions of the known peaks that each cycle bills."""
-        peaks = axis.stamps(self.intervals or ())
+        texts = self.intervals or ()
+        if self.billed == "next_year" and self.prior_kw is not None:
+            texts = tuple(text for text, held in zip(texts, axis.holds(texts).tolist(), strict=True) if held)
+        peaks = axis.stamps(texts)
         if self.billed != "same_month":
             return [peaks] * axis.cycles.count
         return [peaks[axis.cycles.of[peaks] == cycle] for cycle in range(axis.cycles.count)]
