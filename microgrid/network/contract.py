@@ -28,6 +28,7 @@ from microgrid.network.contract_data import (
     reference_problems,
     short_circuit_problems,
 )
+from microgrid.network.declared_controls import declared_problems
 from microgrid.network.lookup import bus_index_of
 from microgrid.network.modelled import controller_problems, element_problems
 from microgrid.network.source import read_source
@@ -75,7 +76,7 @@ def _gathered(problems: list[Problem]) -> Iterator[Problem]:
 def _broken_rules(net: Any) -> list[Problem]:
     names = list(name_problems(net))
     foundation = [*_poi_problems(net), *reference_problems(net), *electrical_problems(net)]
-    foundation += [*element_problems(net), *controller_problems(net), *power_problems(net)]
+    foundation += [*element_problems(net), *controller_problems(net), *declared_problems(net), *power_problems(net)]
     problems = [*names, *foundation, *_impedance_problems(net), *limit_problems(net), *short_circuit_problems(net)]
     if foundation or any(problem.field == "bus" for problem in names):
         return problems  # without a POI, a source, named buses and impedances the rest has no meaning

@@ -42,7 +42,7 @@ def controller_problems(net: Any) -> Iterator[Problem]:
     for index, row in live.iterrows():
         kind = type(row.object).__name__
         if kind != TAP_CONTROLLER:
-            remedy = f"use {TAP_CONTROLLER}, give a series as profile, or pass Controls with a PlantControl"
+            remedy = f"use {TAP_CONTROLLER}, give a series as profile, or declare a plant under net['controls']"
             rule = "the AC power flow does not model this controller"
             yield Problem(field=f"net.controller {index}: {kind}", rule=rule, remedy=remedy)
 

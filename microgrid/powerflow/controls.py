@@ -7,6 +7,7 @@ Controls are read from the net itself (`read_controls`) or given as these record
 - ``net.gen``: ``min_q_mvar``, ``max_q_mvar`` (a missing limit is no limit), ``slack_weight`` for the distributed slack.
 - ``net.shunt``: ``max_step`` with the columns ``control_vm_lower_pu``, ``control_vm_upper_pu`` and, optionally,
   ``control_bus`` (pandapower bus index; the shunt's own bus by default) makes a switched bank.
+- ``net["controls"]``: tap memory and plant controllers, see `microgrid.network.declared_controls`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from typing import Any, Literal
 import numpy as np
 
 from microgrid.errors import InvalidInput
+from microgrid.network.declared_controls import declared_controls, declared_problems
 from microgrid.network.modelled import controller_problems
+from microgrid.powerflow.declared_plants import declared_plants
+from microgrid.powerflow.plant_control import Device, PlantControl, PowerFactorBand, ReactiveBand, VoltageBand
 
 
 @dataclass(frozen=True)
@@ -42,61 +46,6 @@ class CapacitorBank:
 
 
 @dataclass(frozen=True)
-class Device:
-    """Inverter or engine of a plant: reactive range in Mvar (injection positive), and the rating that bounds it.
-
-    With `rating_mva` the range shrinks to sqrt(rating² - P²) at every step.
-    """
-
-    table: Literal["sgen", "storage"]
-    element: int
-    q_min_mvar: float
-    q_max_mvar: float
-    rating_mva: float | None = None
-
-
-@dataclass(frozen=True)
-class PowerFactorBand:
-    """Power factor at the POI: Q import at most |P| tan(acos(`lagging`)), Q export at most |P| tan(acos(`leading`)).
-
-    Measured as power into `branch` (table, pandapower index) at its `end`, the end that faces the utility.
-    """
-
-    branch: tuple[str, int]
-    end: Literal["from", "to"] = "from"
-    lagging: float = 1.0
-    leading: float = 1.0
-
-
-@dataclass(frozen=True)
-class ReactiveBand:
-    """Reactive power into `branch` at its utility `end`, kept between the two values in Mvar."""
-
-    branch: tuple[str, int]
-    end: Literal["from", "to"] = "from"
-    low_mvar: float = 0.0
-    high_mvar: float = 0.0
-
-
-@dataclass(frozen=True)
-class VoltageBand:
-    """Voltage of a pandapower bus kept between two values; equal values are a set point."""
-
-    bus: int
-    low_pu: float
-    high_pu: float
-
-
-@dataclass(frozen=True)
-class PlantControl:
-    """Plant controller: all devices move to the same fraction of their reactive range until the band is met."""
-
-    name: str
-    devices: tuple[Device, ...]
-    band: PowerFactorBand | ReactiveBand | VoltageBand
-
-
-@dataclass(frozen=True)
 class Controls:
     """All controls of a run.
 
@@ -116,12 +65,14 @@ class Controls:
 
 def read_controls(net: Any) -> Controls:
     """Read the controls that the net itself carries; raises InvalidInput for a controller that is not modelled."""
-    problems = list(controller_problems(net))
+    problems = [*controller_problems(net), *declared_problems(net)]
     if problems:
         raise InvalidInput(problems)
     live = net.controller[net.controller.in_service.astype(bool)] if len(net.controller) else net.controller
     changers = [changer for controller in live["object"] for changer in _tap_changers(controller)]
-    return Controls(tuple(changers), _capacitor_banks(net))
+    declared = declared_controls(net)
+    plants = declared_plants(net, declared.plants)
+    return Controls(tuple(changers), _capacitor_banks(net), plants, tap_memory=declared.tap_memory)
 
 
 def _tap_changers(controller: Any) -> list[TapChanger]:

@@ -203,12 +203,22 @@ def _lose_injections(build: _Build, actions: Actions) -> None:
             _respond_by_droop(build, actions, number, columns, lost_mw)
 
 
+def _ordered(build: _Build, element: tuple[str, int], columns: np.ndarray, stated: np.ndarray) -> np.ndarray:
+    """Reactive injection that a plant controller ordered beyond what is `stated`, pu at the columns."""
+    index = build.intact.system.model.grid.tables[element[0]].index[element[1]]
+    for table, device, ordered in build.intact.settled.devices:
+        if (table, device) == (element[0], index):
+            return np.asarray(ordered[build.column[columns]] - stated)
+    return np.zeros(len(columns))
+
+
 def _remove(build: _Build, element: tuple[str, int], columns: np.ndarray) -> np.ndarray:
     """Take one element out of the given injections at the columns; returns the MW it injected."""
     grid = build.intact.system.model.grid
     row = grid.tables[element[0]].bus[element[1]]
     steps = build.intact.steps[build.column[columns]]
     power, current, impedance = element_parts(grid, build.intact.profiles, element, steps)
+    power = power + 1j * _ordered(build, element, columns, power.imag)
     build.given.power[row, columns] -= power
     if build.given.current is not None and build.given.impedance is not None:
         build.given.current[row, columns] -= current

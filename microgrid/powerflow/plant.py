@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.powerflow.controls import PlantControl, PowerFactorBand, VoltageBand
 from microgrid.powerflow.flows import terminal_currents
 from microgrid.powerflow.grid import Grid
 from microgrid.powerflow.loops import View
+from microgrid.powerflow.plant_control import PlantControl, PowerFactorBand, VoltageBand
 from microgrid.powerflow.points import Overlay
 
 TOLERANCE = 1e-7  # pu of voltage or of power on the system base
@@ -79,6 +79,7 @@ class PlantLoop:
             low, high = np.full(value.shape, band.low_pu), np.full(value.shape, band.high_pu)
         else:
             power = _branch_power(view, band.branch, band.end)
+            power = -power if isinstance(band, PowerFactorBand) and band.out_of else power
             value, slope = power.imag, -1.0
             if isinstance(band, PowerFactorBand):
                 size = np.abs(power.real)

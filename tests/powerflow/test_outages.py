@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,17 @@ from pandapower.control import DiscreteTapControl
 from microgrid.errors import InvalidInput
 from microgrid.network.profiles import Profiles
 from microgrid.powerflow.actions import Actions, DroopUnit, LoadTrip, share_by_droop
-from microgrid.powerflow.controls import Controls
+from microgrid.powerflow.controls import (
+    Controls,
+    Device,
+    PlantControl,
+    VoltageBand,
+    read_controls,
+)
 from microgrid.powerflow.extract import pandapower_options
 from microgrid.powerflow.outage_cases import Outage, double_outage, resolve_outages, single_outages
 from microgrid.powerflow.outages import OutageStatus, outage_violations, run_outages
-from microgrid.powerflow.reference import apply_step
+from microgrid.powerflow.reference import apply_controls, apply_step
 from microgrid.powerflow.run import run_power_flow
 from microgrid.powerflow.screening import Screening
 from microgrid.powerflow.settle import regulated
@@ -53,16 +60,19 @@ def taken_out(net: Any, outage: Outage) -> Any:
     return out
 
 
-@pytest.mark.parametrize("taps", [False, True], ids=["fixed taps", "controlled taps"])
-def test_every_single_outage_matches_pandapower(taps: bool, ring_network: Any, make_profiles: Any) -> None:
+@pytest.mark.parametrize("regulated_by", ["nothing", "taps", "plant"])
+def test_every_single_outage_matches_pandapower(regulated_by: str, ring_network: Any, make_profiles: Any) -> None:
     net = campus(ring_network)
-    if taps:
+    if regulated_by == "taps":
         DiscreteTapControl(net, 0, 0.99, 1.01)
         DiscreteTapControl(net, 1, 0.99, 1.01)
     profiles = make_profiles(net, 2, low=0.7, high=1.9, seed=0)
-    intact = run_power_flow(net, profiles)
+    devices = Device("sgen", 0, -1.0, 1.0), Device("storage", 0, -1.0, 1.0)
+    plants = (PlantControl("plant", devices, VoltageBand(3, 1.0, 1.0)),) if regulated_by == "plant" else ()
+    controls = replace(read_controls(net), plants=plants)
+    intact = run_power_flow(net, profiles, controls)
     outages = [item for item in single_outages(net, ALL) if item.label != "bus b0"]  # pandapower refuses no source
-    result = run_outages(net, profiles, outages)
+    result = run_outages(net, profiles, outages, controls=controls)
     assert result.attrs["ledger_total"] == len(outages) * 2 == result["status"].size
     for number, outage in enumerate(outages):
         check_one(net, profiles, intact, result, (number, outage, number % 2))
@@ -74,8 +84,7 @@ def check_one(net: Any, profiles: Profiles, intact: Any, result: Any, case: tupl
     number, outage, step = case
     trial = copy.deepcopy(net)
     apply_step(trial, profiles, step)
-    if "tap_position" in intact:
-        trial.trafo["tap_pos"] = intact["tap_position"].to_numpy()[:, step]
+    apply_controls(trial, intact, step)
     fed = trial.bus.index.difference(list(topology.unsupplied_buses(taken_out(trial, outage))))
     trial = taken_out(trial, outage)
     pp.runpp(trial, enforce_q_lims=True, tolerance_mva=1e-10, init="dc", **pandapower_options(net))
