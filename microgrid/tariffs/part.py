@@ -295,11 +295,15 @@ class TariffPart(TariffOptions):
             )
         axis, largest = page.axis, page.limit_mw("a rule of the tariff that chooses between tiers or terms")
         raw = {key: values / self.tariff.series[key].scale for key, values in page.series.items()}
+        demands = [node for node in self.priced.nodes().values() if getattr(node, "channel", "") == "gross_load"]
+        apart = demands and not sells_all(self.tariff)
+        gross_mw = page.largest_load_mw("a choice between tiers or terms, on gross load,") if apart else largest
         ends = []
-        for import_mw in (0.0, largest):
+        for import_mw, load_mw in ((0.0, 0.0), (largest, gross_mw)):
             flat = np.full(axis.count, import_mw * KILO)
             kva = flat / (self.power_factor or 1.0)
-            load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), flat, flat * 0.0, kva, kva, raw)
+            gross = np.full(axis.count, load_mw * KILO)
+            load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), gross, flat * 0.0, kva, kva, raw)
             ends.append(read_meter(self.priced, load, history=page.history, axis=axis).determinants)
         return Reach(ends[0], ends[1])
 

@@ -177,6 +177,16 @@ def test_gross_load_may_pass_the_import_and_its_limit() -> None:
     assert page.program.solve()[0] == pytest.approx(2e6 * 0.10 + 5.44e6 * 0.05)
 
 
+def test_a_billing_demand_of_gross_load_may_pass_the_import_limit() -> None:
+    """10 MW of load behind 9 MW of generation and a right of 1.05 MW: 50 MWh at the first price."""
+    load = MeterData.from_load(MONTH, 30, np.full(MONTH.size, 10_000.0), generation_kw=np.full(MONTH.size, 9_000.0))
+    charge = {"id": "e", "kind": "energy", "kw": "pk", "tiers": DECLINING}
+    gross = {"pk": {"kind": "demand", "channel": "gross_load"}}
+    tariff = Tariff.model_validate({"id": "t", "determinants": gross, "charges": [charge]})
+    page = page_of(tariff, load, without_limits=True, published_limit_mw=1.05)
+    assert page.program.solve()[0] == pytest.approx(50_000 * 0.10 + 694_000 * 0.05)
+
+
 def test_the_largest_gross_load_must_be_stated_where_its_tiers_fall() -> None:
     load = MeterData.from_load(MONTH, 30, np.full(MONTH.size, 10_000.0), generation_kw=np.zeros(MONTH.size))
     with pytest.raises(InvalidInput, match="largest load behind the meter"):
