@@ -241,6 +241,9 @@ def _security(security: Row | None, console: Console) -> None:
         for place, entry in enumerate(security["rounds"])
     ]  # fmt: skip
     table("Network in the dispatch", [(heading, "right") for heading in headings], lines, console)
+    last = len(security["rounds"]) - 1
+    if security.get("round", last) != last:
+        console.print(f"no round is accepted; this is round {security['round']}, the best found", highlight=False)
     console.print(f"limits and losses of the network cost {usd(security['cost_of_network_usd'])} USD", highlight=False)
     columns = [("element", "left"), ("limit", "left"), ("at", "left"), ("USD per % point", "right")]
     prices = [

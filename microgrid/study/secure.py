@@ -53,7 +53,8 @@ class Round:
 class Secured:
     """A dispatch that the network accepts (or the best found), its check, its rows, and how it came about.
 
-    `outages` is None in mode n0.
+    `outages` is None in mode n0; `best` is the place in `rounds` of the dispatch. Best is, of the rounds with fewest
+    steps without a solution and with losses paid where any has, the one with fewest limits broken; of equals the last.
     """
 
     dispatch: Dispatch
@@ -62,22 +63,28 @@ class Secured:
     cuts: tuple[NetworkCut, ...]
     rounds: tuple[Round, ...]
     loss_tolerance_mw: float
+    best: int
+
+    @property
+    def published(self) -> Round:
+        """The round of the dispatch."""
+        return self.rounds[self.best]
 
     @property
     def cost_of_network_usd(self) -> float:
         """Objective with network limits and losses, less the objective without a network."""
-        return self.rounds[-1].objective_usd - self.rounds[0].objective_usd
+        return self.published.objective_usd - self.rounds[0].objective_usd
 
     @property
     def accepted(self) -> bool:
         """True when no limit is broken, intact or (in mode n1) after any single outage, and the losses agree."""
-        last = self.rounds[-1]
+        last = self.published
         return last.violations == 0 and last.outage_violations == 0 and self.losses.holds
 
     @property
     def losses(self) -> Residual:
         """Losses of the dispatch against those of the AC power flow at the worst step."""
-        return Residual("losses", self.rounds[-1].loss_miss_mw, self.loss_tolerance_mw, "MW", "dispatch against AC")
+        return Residual("losses", self.published.loss_miss_mw, self.loss_tolerance_mw, "MW", "dispatch against AC")
 
 
 def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progress) -> Secured:
@@ -92,23 +99,57 @@ def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progr
     found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress)
     cuts: list[NetworkCut] = []
     rounds: list[Round] = []
+    best: _Trial | None = None
     while True:
         progress(f"AC power flow, round {len(rounds)}")
-        running = running_shares(case.connections(), found.dataset)
-        check = check_network(case, dict(found.injections), net, running=running, compare=False)
-        outages = _outages(check, mode, len(rounds), progress)
-        miss = loss_miss(case, found, check)
-        rounds.append(_round(case, found, check, outages, miss, len(cuts)))
-        if _accepted(case, rounds[-1], found) or len(rounds) > MOST_ROUNDS:
+        trial = _tried(case, found, net, mode, (len(rounds), len(cuts)), progress)
+        rounds.append(trial.round)
+        best = trial if best is None or trial.rank <= best.rank else best
+        if trial.accepted or len(rounds) > MOST_ROUNDS:
             break
         progress(f"network rows, round {len(rounds)}")
-        fresh = _fresh_rows(case, found, check, outages, miss)
+        fresh = _fresh_rows(case, found, trial.check, trial.outages, trial.miss)
         if not fresh:
             break
         cuts.extend(fresh)
         found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, cuts=cuts, progress=progress)
-    tolerance = LOSS_OF_POWER * _drawn(found).max()
-    return Secured(found, certified(check), outages, tuple(cuts), tuple(rounds), float(tolerance))
+    kept = tuple(cuts[: best.round.cuts])
+    return Secured(best.found, certified(best.check), best.outages, kept, tuple(rounds), best.tolerance_mw, best.place)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One round with all that is published of it."""
+
+    place: int
+    found: Dispatch
+    check: NetworkCheck
+    outages: OutageCheck | None
+    miss: np.ndarray
+    round: Round
+    accepted: bool
+    tolerance_mw: float
+
+    @property
+    def rank(self) -> tuple[bool, int, bool, int, float]:
+        """Lower is better: accepted, fewest steps without solution, losses paid, fewest limits broken, losses met."""
+        unsolved = sum(violation.kind == "divergent" for violation in self.check.violations)
+        broken = self.round.violations + self.round.outage_violations
+        missed = self.round.loss_miss_mw > self.tolerance_mw
+        return not self.accepted, unsolved, missed, broken, self.round.loss_miss_mwh
+
+
+def _tried(
+    case: Case, found: Dispatch, net: Any, mode: str, place_and_cuts: tuple[int, int], progress: Progress
+) -> _Trial:
+    place, cuts = place_and_cuts
+    running = running_shares(case.connections(), found.dataset)
+    check = check_network(case, dict(found.injections), net, running=running, compare=False)
+    outages = _outages(check, mode, place, progress)
+    miss = loss_miss(case, found, check)
+    told = _round(case, found, check, outages, miss, cuts)
+    tolerance = float(LOSS_OF_POWER * _drawn(found).max())
+    return _Trial(place, found, check, outages, miss, told, _accepted(case, told, found), tolerance)
 
 
 def _outages(check: NetworkCheck, mode: str, place: int, progress: Progress) -> OutageCheck | None:

@@ -252,9 +252,10 @@ def security(secured: Secured, horizon: Horizon) -> Row:
             }
             for entry in secured.rounds
         ],
+        "round": secured.best,
         "outages": outages(secured.outages, horizon),
         "objective_without_network_usd": secured.rounds[0].objective_usd,
-        "objective_usd": secured.rounds[-1].objective_usd,
+        "objective_usd": secured.published.objective_usd,
         "cost_of_network_usd": secured.cost_of_network_usd,
         "shadow_prices": prices,
     }

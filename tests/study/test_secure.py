@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,25 @@ tariffs:
     for name in ("power flow", "pandapower"):  # nothing was proven, and nothing failed
         assert (rows[name]["residual"], rows[name]["holds"]) == (None, None)
     assert rows["pandapower"]["where"].startswith("nothing to compare")
+
+
+def test_the_best_round_is_published_where_none_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds that are worse than one before are told, but neither their dispatch nor their rows are published."""
+    from microgrid.study import secure
+
+    broken, seen, real = iter([5, 1, 3]), [], secure._round
+
+    def worsening(*given: Any) -> Any:
+        seen.append(given[1])
+        return replace(real(*given), violations=next(broken), loss_miss_mw=0.0)
+
+    monkeypatch.setattr(secure, "_round", worsening)
+    monkeypatch.setattr(secure, "MOST_ROUNDS", 2)
+    monkeypatch.setattr(secure, "LOSS_MISSED_MW", 0.0)  # fresh rows in every round
+    made = priced_by_hand(tmp_path, 40.0)
+    found = made.secured
+    assert [entry.violations for entry in found.rounds] == [5, 1, 3]
+    assert found.dispatch is seen[1]
+    assert (found.best, found.accepted, found.published) == (1, False, found.rounds[1])
+    assert len(found.cuts) == found.rounds[1].cuts < found.rounds[2].cuts
+    assert made.summary["security"]["round"] == 1
