@@ -264,6 +264,8 @@ def print_outages(outages: Row | None, console: Console) -> None:
         return
     ledger = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in outages["ledger"].items() if count)
     console.print(f"[bold]Outages[/bold]\n{ledger}", highlight=False)
+    if outages.get("actions"):
+        console.print(f"actions: {outages['actions']}", highlight=False)
     if outages["screening_recall"] is not None:
         console.print(f"screened; recall on a solved sample {outages['screening_recall']:.1%}", highlight=False)
     columns = [

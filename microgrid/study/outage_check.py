@@ -25,6 +25,12 @@ from microgrid.study.outage_answers import with_answers
 
 BLOCK = 512
 BROKEN = (int(OutageStatus.OVERLOAD), int(OutageStatus.VOLTAGE), int(OutageStatus.DIVERGENT))
+WITH_SOURCE = "the grid, or in an island the machines by rating, takes over what an outage takes; no load is tripped"
+ON_ITS_OWN = (
+    "without the grid: sources respond in proportion to rating within one minute's room, loads that offer headroom are "
+    "cut, firm loads are tripped whole (largest first, those of the network last), and a surplus is taken back"
+)
+NOT_BALANCED = "pieces without the grid are counted as islanded, not balanced"
 NEAR_LOADING = 0.97
 NEAR_MARGIN_PU = 0.003
 
@@ -107,13 +113,16 @@ def check_outages(
     result = run_outages(
         check.attached, check.profiles, chosen, controls=check.controls, screening=screening, progress=progress
     )
-    if check.operation.rooms or units:
+    alone = bool(check.operation.rooms or units)
+    if alone:
         result = with_answers(check, resolve_outages(check.grid, chosen), units, result)
     ratings = {
         "normal_percent": normal_limits(check.attached, check.grid).loading_percent,
         "emergency_percent": emergency_limits(check.attached, check.grid).loading_percent,
     }
-    return OutageCheck(result.assign_coords({name: ("branch", values) for name, values in ratings.items()}), chosen)
+    result = result.assign_coords({name: ("branch", values) for name, values in ratings.items()})
+    actions = f"{WITH_SOURCE}; {ON_ITS_OWN if alone else NOT_BALANCED}"
+    return OutageCheck(result.assign_attrs(actions=actions), chosen)
 
 
 def outage_rows(check: NetworkCheck, found: OutageCheck, decisions: tuple[Decision, ...]) -> list[NetworkCut]:

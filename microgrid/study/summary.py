@@ -262,14 +262,15 @@ def security(secured: Secured, horizon: Horizon) -> Row:
 
 
 def outages(found: OutageCheck | None, horizon: Horizon) -> Row | None:
-    """Ledger of statuses, the worst outages, and those that left the campus on its own."""
+    """Ledger of statuses, the actions assumed, the worst outages, and those that left the campus on its own."""
     if found is None:
         return None
     worst = worst_outages(found)
     for row in worst:
         row["at"] = horizon.label(row.pop("step"))
     recall = found.result.attrs.get("screening_recall")
-    return {"ledger": found.ledger, "screening_recall": recall, "worst": worst, "islands": islands(found)}
+    stated = {"ledger": found.ledger, "actions": found.result.attrs["actions"]}
+    return {**stated, "screening_recall": recall, "worst": worst, "islands": islands(found)}
 
 
 def certificates(residuals: Iterable[Residual]) -> list[Row]:

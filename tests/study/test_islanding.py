@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from microgrid.study.outage_check import OutageCheck, check_outages, named_outag
 from microgrid.study.outage_tables import islands
 from microgrid.study.room import Room, rooms_of
 from microgrid.study.solve import dispatch_case
+from microgrid.study.summary import outages
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CASE = """
@@ -97,6 +99,14 @@ def test_the_table_of_islands_says_how_often_and_with_what(check: NetworkCheck) 
     assert (row["steps"], row["survived_steps"], row["islanded_steps"], row["broken_steps"]) == (4, 2, 2, 0)
     assert row["lost_mw"] == pytest.approx(16.0)
     assert row["least_reserve_mw"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_study_states_the_actions_that_it_assumed(case: Case, check: NetworkCheck) -> None:
+    page = outages(study(check), case.horizon)
+    assert page is not None
+    assert "firm loads are tripped whole" in page["actions"]
+    plain = replace(check, operation=replace(check.operation, rooms={}))
+    assert "not balanced" in study(plain).result.attrs["actions"]
 
 
 def test_the_ledger_adds_up_with_every_answer(check: NetworkCheck) -> None:
