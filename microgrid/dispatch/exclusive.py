@@ -14,10 +14,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from microgrid.dispatch.compile import ColumnGroup, Program, RowGroup
+from microgrid.dispatch.highs import Outcome
 from microgrid.formulation.evaluate import Declaration
 from microgrid.formulation.horizon import Index
 
 TOLERANCE_MW = 1e-6
+ROW_TOLERANCE = 1e-9
 SIDE = "first_side"
 
 
@@ -30,6 +32,36 @@ def overlaps(program: Program, point: np.ndarray) -> dict[str, np.ndarray]:
         if both.any():
             found[pair.name] = np.flatnonzero(both)
     return found
+
+
+def netted(program: Program, outcome: Outcome) -> Outcome:
+    """The same outcome less what both sides of a pair show at once, where no row minds and nothing is lost by it.
+
+    Where buying and selling have the same price, an optimum may show any amount of both; that asks for no binary.
+    """
+    point = outcome.point
+    if point is None or not program.pairs:
+        return outcome
+    amount = np.zeros(point.size)
+    for pair in program.pairs:
+        sides = (pair.first, pair.second)
+        both = np.minimum(*(point[side] - program.lower[side] for side in sides))
+        free = program.cost[pair.first] + program.cost[pair.second] >= 0.0
+        amount[pair.first] = amount[pair.second] = np.where(free, np.maximum(both, 0.0), 0.0)
+    activity = program.matrix @ point
+    slack = ROW_TOLERANCE * (1.0 + np.abs(activity))
+    while amount.any():  # a row that minds has an amount in it, which is then left alone, so the rounds end
+        moved = activity - program.matrix @ amount
+        low, high = np.minimum(program.row_lower, activity), np.maximum(program.row_upper, activity)
+        minds = (moved < low - slack) | (moved > high + slack)
+        if not minds.any():
+            break
+        hit = abs(program.matrix[minds]).sum(axis=0) > 0.0
+        for pair in program.pairs:
+            kept = hit[pair.first] | hit[pair.second]
+            amount[pair.first[kept]] = amount[pair.second[kept]] = 0.0
+    point = point - amount
+    return replace(outcome, point=point, objective=float(program.cost @ point + program.offset))
 
 
 def _settled_steps(program: Program, name: str) -> list[int]:
@@ -104,4 +136,4 @@ def _extend(program: Program, name: str, steps: np.ndarray) -> Program:
     )
 
 
-__all__ = ["add_binaries", "decided_sides", "overlaps"]
+__all__ = ["add_binaries", "decided_sides", "netted", "overlaps"]

@@ -17,7 +17,7 @@ import numpy as np
 from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import start_from_months
-from microgrid.dispatch.exclusive import add_binaries, decided_sides, overlaps
+from microgrid.dispatch.exclusive import add_binaries, decided_sides, netted, overlaps
 from microgrid.dispatch.highs import Highs, Outcome, Status
 from microgrid.dispatch.ranges import with_ranges
 from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, repair
@@ -146,7 +146,8 @@ def solve(
         if program.integer.any() and search.best.row_duals is None:
             with search.stage("prices"):
                 search.best = _with_prices(program, search.best, search)
-        fresh = overlaps(program, search.best.point)
+        search.best = netted(program, search.best)
+        fresh = overlaps(program, _point(search.best))
         if not fresh:
             break
         program = add_binaries(program, fresh)
@@ -178,7 +179,7 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
         assert relaxed.row_duals is not None  # noqa: S101 - an optimal outcome has prices
         search.prices = relaxed.row_duals
         search.bound = min(relaxed.objective, dual_bound(program, search.prices))
-    return solver, relaxed
+    return solver, netted(program, relaxed)
 
 
 def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search) -> None:

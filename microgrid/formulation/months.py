@@ -12,8 +12,15 @@ def month_shares(horizon: Horizon) -> list[float]:
     hours = [0.0] * horizon.months.size
     for month, span in zip(horizon.month_of, horizon.hours, strict=True):
         hours[month] += span
-    whole = [pd.Period(label, "M").days_in_month * 24.0 for label in horizon.months.labels]
+    months = [pd.Period(label, "M") for label in horizon.months.labels]
+    whole = [_hours(month, horizon.zone) for month in months]
     return [min(1.0, inside / total) for inside, total in zip(hours, whole, strict=True)]
+
+
+def _hours(month: pd.Period, zone: str) -> float:
+    """Hours of a local month, one less or more where clocks change in it."""
+    start, end = (entry.start_time.tz_localize(zone) for entry in (month, month + 1))
+    return float((end - start) / pd.Timedelta(hours=1))
 
 
 __all__ = ["month_shares"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from microgrid.case.model import Case
-from microgrid.formulation.algebra import number
+from microgrid.formulation.algebra import Linear, number
 from microgrid.formulation.block import Campus, Headroom
 from microgrid.formulation.evaluate import Reading, ValueBlock
 
@@ -36,19 +37,24 @@ def rooms_of(case: Case, dispatched: xr.Dataset) -> dict[str, Room]:
 
 
 def _room(headroom: Headroom) -> Room:
-    ramped = headroom.ramp_mw_per_min * RESPONSE_MIN
     sides = []
-    for power, energy in (
-        (headroom.up, headroom.energy_up_mwh),
-        (headroom.down, headroom.energy_down_mwh),
+    for power, energy, speeds in (
+        (headroom.up, headroom.energy_up_mwh, headroom.speeds_up),
+        (headroom.down, headroom.energy_down_mwh, headroom.speeds_down),
     ):
-        room = np.array([] if power is None else [number(term) for term in power])
+        room = _numbers(power or ())
         if energy is not None and len(room):
-            room = np.minimum(room, np.array([number(term) for term in energy]) * 60.0 / SUSTAIN_MIN)
-        sides.append(np.clip(room, 0.0, ramped))
+            room = np.minimum(room, _numbers(energy) * 60.0 / SUSTAIN_MIN)
+        for speed in speeds if len(room) else ():  # of the running units, beside what they are moving already
+            room = np.minimum(room, _numbers(speed) * RESPONSE_MIN)
+        sides.append(np.clip(room, 0.0, headroom.ramp_mw_per_min * RESPONSE_MIN))
     steps = max(len(side) for side in sides)
     up, down = (side if len(side) else np.zeros(steps) for side in sides)
     return Room(up, down)
+
+
+def _numbers(terms: Sequence[Linear]) -> np.ndarray:
+    return np.array([number(term) for term in terms])
 
 
 __all__ = ["RESPONSE_MIN", "SUSTAIN_MIN", "Room", "rooms_of"]

@@ -13,6 +13,8 @@ from scipy.optimize import linprog
 from microgrid.assets.battery import Battery
 from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
+from microgrid.dispatch.exclusive import netted
+from microgrid.dispatch.highs import Outcome, Status
 from microgrid.errors import Infeasible
 
 
@@ -197,3 +199,28 @@ def test_optimum_with_exclusive_directions_equals_enumeration(bench: Callable[..
     assert found.solution.objective > _relaxed(made.program()) + 1e-3, "the instance does not tempt"
     both = np.minimum(found.dataset["battery.charge_mw"], found.dataset["battery.discharge_mw"])
     assert float(both.max()) < 1e-6
+
+
+def test_one_price_for_buying_and_selling_asks_for_no_binary(bench: Callable[..., Any]) -> None:
+    made = bench({"load": load(3.0)}, [20.0, 30.0, 0.0], import_limit_mw=12.0, export_limit_mw=9.0)
+    program = made.program()
+    pair = program.pairs[0]
+    point = np.zeros(program.cost.size)
+    point[pair.first], point[pair.second] = [12.0, 5.0, 3.0], [9.0, 2.0, 0.0]  # an optimum as good as any
+    assert program.cost @ point == pytest.approx(150.0)
+    plain = netted(program, Outcome(Status.OPTIMAL, point, 150.0, 150.0))
+    assert plain.point is not None
+    assert plain.point[pair.first].tolist() == [3.0, 3.0, 3.0]
+    assert plain.point[pair.second].tolist() == [0.0, 0.0, 0.0]
+    assert made.solve().solution.program.integer.sum() == 0
+
+
+def test_both_directions_stay_where_a_row_minds_or_it_earns(bench: Callable[..., Any]) -> None:
+    asset = Battery(bus="B", power_mw=10.0, energy_mwh=20.0, initial_energy_mwh=10.0, wear_usd_per_mwh=0.0)
+    program = bench({"battery": asset}, [-50.0], import_limit_mw=100.0).program()
+    pair = next(pair for pair in program.pairs if pair.name == "battery")
+    point = np.zeros(program.cost.size)
+    point[pair.first], point[pair.second] = 10.0, 8.0  # what charging and discharging loses is paid for at the meter
+    kept = netted(program, Outcome(Status.OPTIMAL, point, 0.0, 0.0))
+    assert kept.point is not None
+    assert kept.point.tolist() == point.tolist()
