@@ -291,13 +291,16 @@ def test_power_still_missing_leaves_nothing_alive() -> None:
 def test_only_running_units_answer_within_the_minute(tmp_path: Path) -> None:
     """Four units of 10 MW at 1 MW/min each: one on at 6 MW reaches 7 MW in the minute, not 10."""
     path = tmp_path / "case.yaml"
-    path.write_text(
-        CASE.replace("units: 6, unit_power_mw: 2, min_load_mw: 1", "units: 4, unit_power_mw: 10, min_load_mw: 6")
-        .replace("kind: engines,", "kind: engines, ramp_mw_per_min: 1,").replace("power_mw: 10, power_factor: 0.95", "power_mw: 1").replace("power_mw: 6}", "power_mw: 5}")
-        .replace("import_limit_mw: 60", "import_limit_mw: 0.001").replace("export_limit_mw: 30", "export_limit_mw: 0")
-        .replace("  battery: {kind: battery, bus: CAMPUS, power_mw: 4, energy_mwh: 8}\n", ""),
-        encoding="utf-8",
-    )  # fmt: skip
+    text = CASE.replace("  battery: {kind: battery, bus: CAMPUS, power_mw: 4, energy_mwh: 8}\n", "")
+    for old, new in (
+        ("kind: engines, bus: CAMPUS, units: 6, unit_power_mw: 2, min_load_mw: 1",
+         "kind: engines, bus: CAMPUS, units: 4, unit_power_mw: 10, min_load_mw: 6, ramp_mw_per_min: 1"),
+        ("power_mw: 10, power_factor: 0.95", "power_mw: 1"), ("power_mw: 6}", "power_mw: 5}"),
+        ("import_limit_mw: 60, export_limit_mw: 30", "import_limit_mw: 0.001, export_limit_mw: 0"),
+    ):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
     case = load_case(path)
     found = dispatch_case(case)
     assert found.dataset["hall.running"].to_numpy().tolist() == [1.0] * 4
