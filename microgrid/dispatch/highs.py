@@ -103,11 +103,6 @@ class Highs:
         """Seconds run so far, which the solver's time limit counts from."""
         return float(self.solver.getRunTime())
 
-    def price(self, cost: np.ndarray) -> None:
-        """Change the cost of every column; the basis is kept for a warm start."""
-        self.solver.changeColsCost(cost.size, np.arange(cost.size, dtype=np.int32), np.asarray(cost, float))
-        self._cost = cost
-
     def basis(self) -> tuple[list[highspy.HighsBasisStatus], list[highspy.HighsBasisStatus]]:
         """Basis statuses of columns and rows."""
         basis = self.solver.getBasis()

@@ -53,7 +53,7 @@ class Months:
         cost = self.reduced_cost(prices)
 
         def one(month: Month) -> tuple[Vector, int] | None:
-            month.solver.price(cost[month.columns])  # HiGHS keeps the basis, so a new price starts from the old optimum
+            month.solver.minimise(cost[month.columns], 0.0)  # from the old optimum, whose basis HiGHS keeps
             outcome = month.solver.run()
             if outcome.status is not Status.OPTIMAL or outcome.point is None:
                 return None
