@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from microgrid.dispatch.compile import AlternativeColumns, ColumnPair, CountColumns, RowGroup, pair_name
 from microgrid.dispatch.flatten import FlatRows
 from microgrid.dispatch.pages import Pages
 from microgrid.formulation.answers import FEWEST, Answer, ask, one_by_one, terms_of, total_of
@@ -33,51 +34,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rows:
-    """One named rule: the row of its first position and the positions that have one."""
-
-    name: str
-    equation: str
-    start: int
-    positions: Sequence[int]
-
-
-@dataclass(frozen=True)
 class Columns:
     """One declared variable: its columns and its bounds in order of position, infinite where there is none."""
 
     declaration: Declaration
     lower: np.ndarray
     upper: np.ndarray
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Columns of two quantities that must not both be positive at a step, with their upper bounds."""
-
-    name: str
-    part: str
-    first: np.ndarray
-    second: np.ndarray
-    first_max: np.ndarray
-    second_max: np.ndarray
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Columns of one commitment, step by step."""
-
-    running: np.ndarray
-    started: np.ndarray
-    stopped: np.ndarray
-
-
-@dataclass(frozen=True)
-class Alternatives:
-    """Columns of binaries of which one is chosen, and of copies of quantities, one an alternative."""
-
-    chosen: np.ndarray
-    copies: tuple[np.ndarray, ...]
 
 
 @dataclass
@@ -91,10 +53,10 @@ class DispatchModel:
     pages: Pages
     fewest: float = FEWEST
     columns: list[Columns] = field(default_factory=list)
-    rows: list[Rows] = field(default_factory=list)
-    pairs: list[Pair] = field(default_factory=list)
-    counts: list[Counts] = field(default_factory=list)
-    alternatives: list[Alternatives] = field(default_factory=list)
+    rows: list[RowGroup] = field(default_factory=list)
+    pairs: list[ColumnPair] = field(default_factory=list)
+    counts: list[CountColumns] = field(default_factory=list)
+    alternatives: list[AlternativeColumns] = field(default_factory=list)
     campus: Campus = field(default_factory=Campus)
     flat: FlatRows = field(default_factory=FlatRows)
     one_by_one: list[str] = field(default_factory=list)
@@ -154,7 +116,7 @@ class ArrayBlock(Block):
         def add(rule: RowRule) -> RowRule:
             name, start, positions = self.full(rule.__name__, of), self.model.flat.count, _positions(index)
             written = positions[self.model.flat.add_rows(self._ask(name, rule, positions))]
-            self.model.rows.append(Rows(name, equation(rule), start, written.tolist()))
+            self.model.rows.append(RowGroup(name, equation(rule), start, written.tolist()))
             return rule
 
         return add
@@ -183,14 +145,13 @@ class ArrayBlock(Block):
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Keep the pair for the solve, which adds a binary only where a relaxation shows both."""
         one, two = columns_of(first), columns_of(second)
-        earlier = sum(pair.part == self.name for pair in self.model.pairs)
-        name = f"{self.name}.pair_{earlier + 1}" if earlier else self.name
+        name = pair_name(self.name, (pair.name for pair in self.model.pairs))
         both = limits(first_max, one.size, np.inf), limits(second_max, two.size, np.inf)
-        self.model.pairs.append(Pair(name, self.name, one, two, *both))
+        self.model.pairs.append(ColumnPair(name, one, two, *both))
 
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Keep the commitment for the repair of the relaxation."""
-        self.model.counts.append(Counts(columns_of(running), columns_of(started), columns_of(stopped)))
+        self.model.counts.append(CountColumns(columns_of(running), columns_of(started), columns_of(stopped)))
 
     def terms(self, rule: Rule, index: Index | None = None) -> Sequence[Linear]:
         """Linear terms by position, which rules may read at many positions at once."""
@@ -209,7 +170,7 @@ class ArrayBlock(Block):
 
     def alternatives(self, chosen: Sequence[Linear], copies: Sequence[Sequence[Linear]]) -> None:
         """Keep the choice, whose quantities the solve may bound."""
-        self.model.alternatives.append(Alternatives(columns_of(chosen), tuple(map(columns_of, copies))))
+        self.model.alternatives.append(AlternativeColumns(columns_of(chosen), tuple(map(columns_of, copies))))
 
     def _terms(self, rule: Rule) -> Sequence[Linear]:
         return self.terms(rule)
@@ -269,4 +230,4 @@ def _positions(index: Iterable[int]) -> np.ndarray:
     return np.fromiter(index, dtype=np.int64)
 
 
-__all__ = ["ArrayBlock", "Columns", "Counts", "DispatchModel", "Pair", "Rows", "build"]
+__all__ = ["ArrayBlock", "Columns", "DispatchModel", "build"]

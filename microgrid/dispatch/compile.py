@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
-from microgrid.dispatch.build import DispatchModel
 from microgrid.formulation.evaluate import Declaration
+
+if TYPE_CHECKING:
+    from microgrid.dispatch.build import DispatchModel
 
 
 @dataclass(frozen=True)
@@ -108,23 +111,24 @@ def compile_program(model: DispatchModel) -> Program:
     integer = np.repeat([group.declaration.integer for group in groups], sizes).astype(bool)
     return Program(
         flat.matrix(), flat.lower, flat.upper, lower, upper, flat.cost(), flat.offset, integer,
-        tuple(groups), tuple(rows), pairs=_pairs(model), counts=_counts(model), alternatives=_alternatives(model),
+        tuple(groups), tuple(rows), tuple(model.pairs), tuple(model.counts), tuple(model.alternatives),
         months=np.asarray(model.horizon.month_of), wraps=model.horizon.wraps,
     )  # fmt: skip
 
 
-def _pairs(model: DispatchModel) -> tuple[ColumnPair, ...]:
-    return tuple(
-        ColumnPair(pair.name, pair.first, pair.second, pair.first_max, pair.second_max) for pair in model.pairs
-    )
+def pair_name(part: str, taken: Iterable[str]) -> str:
+    """Name of the next exclusive pair of a part: the part's own, then numbered."""
+    earlier = sum(name == part or name.startswith(f"{part}.pair_") for name in taken)
+    return f"{part}.pair_{earlier + 1}" if earlier else part
 
 
-def _counts(model: DispatchModel) -> tuple[CountColumns, ...]:
-    return tuple(CountColumns(counts.running, counts.started, counts.stopped) for counts in model.counts)
-
-
-def _alternatives(model: DispatchModel) -> tuple[AlternativeColumns, ...]:
-    return tuple(AlternativeColumns(choice.chosen, choice.copies) for choice in model.alternatives)
-
-
-__all__ = ["AlternativeColumns", "ColumnGroup", "ColumnPair", "CountColumns", "Program", "RowGroup", "compile_program"]
+__all__ = [
+    "AlternativeColumns",
+    "ColumnGroup",
+    "ColumnPair",
+    "CountColumns",
+    "Program",
+    "RowGroup",
+    "compile_program",
+    "pair_name",
+]

@@ -24,6 +24,7 @@ from pyomo.core.expr.numeric_expr import (
 )
 
 from microgrid.dispatch.balance import CAMPUS
+from microgrid.dispatch.compile import pair_name
 from microgrid.dispatch.pages import Pages
 from microgrid.formulation.algebra import Linear, add_with
 from microgrid.formulation.block import Block, Bound, Campus, RowRule, Rule
@@ -121,8 +122,7 @@ class PyomoBlock(Block):
 
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Keep the pair for the solve, which adds a binary only where a solved point shows both."""
-        size, earlier = len(first), sum(pair.part == self.name for pair in self.model.pairs)
-        name = f"{self.name}.pair_{earlier + 1}" if earlier else self.name
+        size, name = len(first), pair_name(self.name, (pair.name for pair in self.model.pairs))
         both = limits(first_max, size, np.inf), limits(second_max, size, np.inf)
         self.model.pairs.append(PyomoPair(name, self.name, first, second, *both))
 
