@@ -105,15 +105,25 @@ def compile_program(model: DispatchModel) -> Program:
     sizes = [columns.declaration.index.size for columns in model.columns]
     starts = np.concatenate([[0], np.cumsum(sizes, dtype=int)]).tolist()
     groups = [ColumnGroup(columns.declaration, start) for columns, start in zip(model.columns, starts, strict=False)]
-    rows = [RowGroup(rows.name, rows.equation, rows.start, rows.positions) for rows in model.rows]
     lower = np.concatenate([np.zeros(0), *(columns.lower for columns in model.columns)])
     upper = np.concatenate([np.zeros(0), *(columns.upper for columns in model.columns)])
     integer = np.repeat([group.declaration.integer for group in groups], sizes).astype(bool)
     return Program(
         flat.matrix(), flat.lower, flat.upper, lower, upper, flat.cost(), flat.offset, integer,
-        tuple(groups), tuple(rows), tuple(model.pairs), tuple(model.counts), tuple(model.alternatives),
+        tuple(groups), tuple(model.rows), tuple(model.pairs), tuple(model.counts), tuple(model.alternatives),
         months=np.asarray(model.horizon.month_of), wraps=model.horizon.wraps,
     )  # fmt: skip
+
+
+def linear_program(
+    matrix: sp.csr_array,
+    rows: tuple[np.ndarray, np.ndarray],
+    columns: tuple[np.ndarray, np.ndarray],
+    cost: np.ndarray,
+    offset: float = 0.0,
+) -> Program:
+    """A continuous program without names, from lower and upper limits of its rows and columns."""
+    return Program(matrix, *rows, *columns, cost, offset, np.zeros(cost.size, bool), (), ())
 
 
 def pair_name(part: str, taken: Iterable[str]) -> str:
@@ -130,5 +140,6 @@ __all__ = [
     "Program",
     "RowGroup",
     "compile_program",
+    "linear_program",
     "pair_name",
 ]

@@ -9,13 +9,13 @@ mend. The optimum is the year's own either way; only the way there is shorter (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import highspy
 import numpy as np
 import scipy.sparse as sp
 
-from microgrid.dispatch.compile import Program
+from microgrid.dispatch.compile import Program, linear_program
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.dispatch.months import Months, take_apart
 from microgrid.dispatch.shared_prices import find_prices
@@ -64,7 +64,7 @@ def _priced(months: Months, prices: np.ndarray) -> _Priced:
     \pi, so that what its limit leaves unused is still paid for.
     """
     program = months.program
-    width, height = program.cost.size, program.matrix.shape[0]
+    height = program.matrix.shape[0]
     lower, upper = program.row_lower[months.meeting], program.row_upper[months.meeting]
     fixed = lower == upper
     ranged = np.flatnonzero((prices != 0) & ~fixed)
@@ -74,14 +74,13 @@ def _priced(months: Months, prices: np.ndarray) -> _Priced:
     matrix.indices, matrix.indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
     row_lower, row_upper = program.row_lower.copy(), program.row_upper.copy()
     row_lower[held] = row_upper[held] = 0.0
-    made = replace(
-        program,
-        matrix=matrix, row_lower=row_lower, row_upper=row_upper,
-        lower=np.append(program.lower, lower[ranged]), upper=np.append(program.upper, upper[ranged]),
-        cost=np.append(months.reduced_cost(prices), prices[ranged]),
-        offset=program.offset + float(prices[fixed] @ lower[fixed]),
-        integer=np.zeros(width + ranged.size, bool), columns=(), rows=(), pairs=(), counts=(),
-    )  # fmt: skip
+    made = linear_program(
+        matrix,
+        (row_lower, row_upper),
+        (np.append(program.lower, lower[ranged]), np.append(program.upper, upper[ranged])),
+        np.append(months.reduced_cost(prices), prices[ranged]),
+        program.offset + float(prices[fixed] @ lower[fixed]),
+    )
     return _Priced(made, ranged.tolist(), held)
 
 

@@ -8,12 +8,12 @@ stays. Only the latter are worth a price (`shared_prices`); the former are few a
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 
-from microgrid.dispatch.compile import Program
+from microgrid.dispatch.compile import Program, linear_program
 from microgrid.dispatch.highs import Highs, Status
 
 LOOSE = -1
@@ -94,21 +94,15 @@ def take_apart(program: Program, options: dict[str, object]) -> Months:
     parts = []
     for place in range(int(program.months.max()) + 1):
         columns, rows = np.flatnonzero(month == place), np.flatnonzero(~meets & (first == place))
-        part = part_of(program, sp.csr_array(program.matrix[rows][:, columns]), rows, columns)
+        part = linear_program(
+            sp.csr_array(program.matrix[rows][:, columns]),
+            (program.row_lower[rows], program.row_upper[rows]),
+            (program.lower[columns], program.upper[columns]),
+            program.cost[columns],
+        )
         parts.append(Month(columns, rows, Highs(part, relax=True, options={"presolve": "off", **options})))
     shared = _shared(program, joint, month)
     return Months(program, tuple(parts), meeting, shared, joint, np.flatnonzero(month == LOOSE))
-
-
-def part_of(program: Program, matrix: sp.csr_array, rows: Vector, columns: Vector) -> Program:
-    """A continuous program of some rows and columns, without names."""
-    return replace(
-        program,
-        matrix=matrix,
-        row_lower=program.row_lower[rows], row_upper=program.row_upper[rows],
-        lower=program.lower[columns], upper=program.upper[columns], cost=program.cost[columns], offset=0.0,
-        integer=np.zeros(columns.size, bool), columns=(), rows=(), pairs=(), counts=(),
-    )  # fmt: skip
 
 
 def _months_of_columns(program: Program) -> Vector:
@@ -158,4 +152,4 @@ def _shared(program: Program, joint: sp.csr_array, month: Vector) -> Vector:
     return found
 
 
-__all__ = ["LOOSE", "Month", "Months", "part_of", "take_apart"]
+__all__ = ["LOOSE", "Month", "Months", "take_apart"]

@@ -9,11 +9,12 @@ is asked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 
+from microgrid.dispatch.compile import linear_program
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.dispatch.months import Months
 
@@ -135,16 +136,15 @@ def _weigh(months: Months, answers: _Answers, center: Vector, step: Vector) -> t
     matrix = np.block([[np.hstack(answers.use), own, np.eye(rows), -np.eye(rows)], [one_of_each, beside]])
     free, none = np.full(parts * trials, np.inf), np.zeros(2 * rows)
     held = months.meeting[months.shared]
-    small = replace(
-        program,
-        matrix=sp.csr_array(matrix),
-        row_lower=np.append(program.row_lower[held], np.ones(parts)),
-        row_upper=np.append(program.row_upper[held], np.ones(parts)),
-        lower=np.concatenate([np.zeros(free.size), program.lower[loose], none]),
-        upper=np.concatenate([free, program.upper[loose], np.full(2 * rows, np.inf)]),
-        cost=np.concatenate([*answers.cost, program.cost[loose], center + step, step - center]),
-        integer=np.zeros(matrix.shape[1], bool), columns=(), rows=(), pairs=(), counts=(),
-    )  # fmt: skip
+    lowest = np.concatenate([np.zeros(free.size), program.lower[loose], none])
+    highest = np.concatenate([free, program.upper[loose], np.full(2 * rows, np.inf)])
+    small = linear_program(
+        sp.csr_array(matrix),
+        (np.append(program.row_lower[held], np.ones(parts)), np.append(program.row_upper[held], np.ones(parts))),
+        (lowest, highest),
+        np.concatenate([*answers.cost, program.cost[loose], center + step, step - center]),
+        program.offset,
+    )
     outcome = Highs(small, relax=True).run()
     if outcome.status is not Status.OPTIMAL or outcome.row_duals is None or outcome.point is None:
         return None, 0.0, False
