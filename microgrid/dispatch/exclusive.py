@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from microgrid.dispatch.compile import ColumnGroup, Program, RowGroup
-from microgrid.dispatch.highs import Outcome
 from microgrid.formulation.evaluate import Declaration
 from microgrid.formulation.horizon import Index
 
@@ -34,20 +33,19 @@ def overlaps(program: Program, point: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def netted(program: Program, outcome: Outcome) -> Outcome:
-    """The same outcome less what both sides of a pair show at once, where no row minds and nothing is lost by it.
+def netted(program: Program, point: np.ndarray) -> np.ndarray:
+    """The point less what both sides of a pair show at once, where no row minds and nothing is lost by it.
 
     Where buying and selling have the same price, an optimum may show any amount of both; that asks for no binary.
     """
-    point = outcome.point
-    if point is None or not program.pairs:
-        return outcome
     amount = np.zeros(point.size)
     for pair in program.pairs:
         sides = (pair.first, pair.second)
         both = np.minimum(*(point[side] - program.lower[side] for side in sides))
         free = program.cost[pair.first] + program.cost[pair.second] >= 0.0
         amount[pair.first] = amount[pair.second] = np.where(free, np.maximum(both, 0.0), 0.0)
+    if not amount.any():
+        return point
     activity = program.matrix @ point
     slack = ROW_TOLERANCE * (1.0 + np.abs(activity))
     while amount.any():  # a row that minds has an amount in it, which is then left alone, so the rounds end
@@ -60,8 +58,7 @@ def netted(program: Program, outcome: Outcome) -> Outcome:
         for pair in program.pairs:
             kept = hit[pair.first] | hit[pair.second]
             amount[pair.first[kept]] = amount[pair.second[kept]] = 0.0
-    point = point - amount
-    return replace(outcome, point=point, objective=float(program.cost @ point + program.offset))
+    return np.asarray(point - amount)
 
 
 def _settled_steps(program: Program, name: str) -> list[int]:

@@ -12,7 +12,7 @@ from pyomo.opt import SolverStatus, TerminationCondition
 
 from microgrid.dispatch.build import DispatchModel
 from microgrid.dispatch.compile import Program
-from microgrid.dispatch.exclusive import add_binaries, overlaps
+from microgrid.dispatch.exclusive import add_binaries, netted, overlaps
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.dispatch.pyomo_model import PyomoModel, PyomoPair
 from microgrid.dispatch.solve import InfeasibleProgram, Solution, Stage
@@ -59,7 +59,7 @@ def solve_with(name: str, model: DispatchModel, program: Program, *, gap: float,
     began = time.perf_counter()
     while True:
         columns, reported = _run(solver, model.pyomo)
-        point = _cleaned(program, np.concatenate([columns, _sides(program, columns)]))
+        point = netted(program, _cleaned(program, np.concatenate([columns, _sides(program, columns)])))
         fresh = overlaps(program, point)
         if not fresh:
             break

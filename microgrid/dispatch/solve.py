@@ -146,7 +146,7 @@ def solve(
         if program.integer.any() and search.best.row_duals is None:
             with search.stage("prices"):
                 search.best = _with_prices(program, search.best, search)
-        search.best = netted(program, search.best)
+        search.best = _netted(program, search.best)
         fresh = overlaps(program, _point(search.best))
         if not fresh:
             break
@@ -179,7 +179,7 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
         assert relaxed.row_duals is not None  # noqa: S101 - an optimal outcome has prices
         search.prices = relaxed.row_duals
         search.bound = min(relaxed.objective, dual_bound(program, search.prices))
-    return solver, netted(program, relaxed)
+    return solver, _netted(program, relaxed)
 
 
 def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search) -> None:
@@ -231,6 +231,11 @@ def _tighten(program: Program, solver: Highs, point: np.ndarray, search: _Search
             return program, solver, point
         search.bound = max(search.bound, min(again.objective, dual_bound(tight, again.row_duals)))
     return tight, held, _point(again)
+
+
+def _netted(program: Program, outcome: Outcome) -> Outcome:
+    point = netted(program, _point(outcome))
+    return replace(outcome, point=point, objective=float(program.cost @ point + program.offset))
 
 
 def _point(outcome: Outcome) -> np.ndarray:
