@@ -38,13 +38,18 @@ def element_problems(net: Any) -> Iterator[Problem]:
 
 def controller_problems(net: Any) -> Iterator[Problem]:
     """Controllers in service that the power flow would have to ignore."""
-    live = net.controller[net.controller.in_service.astype(bool)] if len(net.controller) else net.controller
-    for index, row in live.iterrows():
+    for index, row in live_controllers(net).iterrows():
         kind = type(row.object).__name__
         if kind != TAP_CONTROLLER:
             remedy = f"use {TAP_CONTROLLER}, give a series as profile, or declare a plant under net['controls']"
             rule = "the AC power flow does not model this controller"
             yield Problem(field=f"net.controller {index}: {kind}", rule=rule, remedy=remedy)
+
+
+def live_controllers(net: Any) -> pd.DataFrame:
+    """Controllers in service."""
+    table: pd.DataFrame = net.controller
+    return table[table.in_service.astype(bool)] if len(table) else table
 
 
 def _unmodelled_tables(net: Any) -> list[tuple[str, pd.DataFrame]]:
@@ -58,4 +63,4 @@ def _unmodelled_tables(net: Any) -> list[tuple[str, pd.DataFrame]]:
     return found
 
 
-__all__ = ["MODELLED", "TAP_CONTROLLER", "controller_problems", "element_problems"]
+__all__ = ["MODELLED", "TAP_CONTROLLER", "controller_problems", "element_problems", "live_controllers"]

@@ -19,7 +19,7 @@ import numpy as np
 
 from microgrid.errors import InvalidInput
 from microgrid.network.declared_controls import declared_controls, declared_problems
-from microgrid.network.modelled import controller_problems
+from microgrid.network.modelled import controller_problems, live_controllers
 from microgrid.powerflow.declared_plants import declared_plants
 from microgrid.powerflow.plant_control import Device, PlantControl, PowerFactorBand, ReactiveBand, VoltageBand
 
@@ -68,8 +68,7 @@ def read_controls(net: Any) -> Controls:
     problems = [*controller_problems(net), *declared_problems(net)]
     if problems:
         raise InvalidInput(problems)
-    live = net.controller[net.controller.in_service.astype(bool)] if len(net.controller) else net.controller
-    changers = [changer for controller in live["object"] for changer in _tap_changers(controller)]
+    changers = [changer for controller in live_controllers(net)["object"] for changer in _tap_changers(controller)]
     declared = declared_controls(net)
     plants = declared_plants(net, declared.plants)
     return Controls(tuple(changers), _capacitor_banks(net), plants, tap_memory=declared.tap_memory)

@@ -21,7 +21,7 @@ from microgrid.powerflow.settle import Regulated, Run, Settled
 from microgrid.powerflow.shared_slack import SharedSlack
 from microgrid.powerflow.solve import RESIDUAL_TOLERANCE_PU
 
-BROKEN = 1e-5  # relative overload, or voltage in pu, beyond which a limit counts as broken
+EXCESS = 1e-5  # relative overload, or voltage in pu, beyond which a limit counts as broken
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class OutageColumns:
     def broken(self) -> np.ndarray:
         """True where a limit is broken or there is no solution."""
         verdict = self.verdict
-        limit = (verdict.loading > 1.0 + BROKEN) | (verdict.low_margin < -BROKEN) | (verdict.high_margin < -BROKEN)
+        limit = (verdict.loading > 1.0 + EXCESS) | (verdict.low_margin < -EXCESS) | (verdict.high_margin < -EXCESS)
         return np.asarray(limit | ~self.ok)
 
 

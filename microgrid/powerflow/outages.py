@@ -15,10 +15,10 @@ from microgrid.network.profiles import Profiles
 from microgrid.powerflow.actions import Actions, check_actions
 from microgrid.powerflow.controls import Controls
 from microgrid.powerflow.injections import check_profiles, injections
-from microgrid.powerflow.judge import RowLimits
+from microgrid.powerflow.judge import RowLimits, Verdict
 from microgrid.powerflow.limits import emergency_limits
 from microgrid.powerflow.outage_cases import Outage, OutageCase, resolve_outages, single_outages
-from microgrid.powerflow.outage_columns import BROKEN, Intact, OutageColumns, solve_outages
+from microgrid.powerflow.outage_columns import EXCESS, Intact, OutageColumns, solve_outages
 from microgrid.powerflow.screening import Screening, flagged
 from microgrid.powerflow.settle import Batch, Regulated, regulated, settle, settle_in_order
 from microgrid.powerflow.solve import warm_start
@@ -44,6 +44,8 @@ class OutageStatus(IntEnum):
     NOT_POSSIBLE = 6
 
 
+BROKEN = (OutageStatus.VOLTAGE, OutageStatus.OVERLOAD, OutageStatus.DIVERGENT)
+"""Statuses in which a limit is broken, or nothing is known to keep it."""
 NUMBERS = {
     "loading": ("1", "largest loading over its emergency limit"),
     "low_margin_pu": ("1", "least distance of a voltage above its lower emergency limit"),
@@ -201,11 +203,15 @@ class _Study:
 
 def outage_status(cases: tuple[OutageCase, ...], columns: OutageColumns) -> np.ndarray:
     """Exactly one `OutageStatus` per column."""
-    verdict = columns.verdict
     islanded = np.array([bool(case.buses_lost) for case in cases])[columns.case]
-    voltage = (verdict.low_margin < -BROKEN) | (verdict.high_margin < -BROKEN)
-    overload = verdict.loading > 1.0 + BROKEN
-    conditions = [~columns.ok, overload, voltage, islanded]
+    return gravest(columns.ok, columns.verdict, islanded)
+
+
+def gravest(ok: np.ndarray, verdict: Verdict, islanded: np.ndarray) -> np.ndarray:
+    """Gravest `OutageStatus` of columns that are solved (`ok`) or not, judged, and left with all buses or not."""
+    voltage = (verdict.low_margin < -EXCESS) | (verdict.high_margin < -EXCESS)
+    overload = verdict.loading > 1.0 + EXCESS
+    conditions = [~ok, overload, voltage, islanded]
     choices = [OutageStatus.DIVERGENT, OutageStatus.OVERLOAD, OutageStatus.VOLTAGE, OutageStatus.ISLANDED]
     return np.select(conditions, [int(choice) for choice in choices], int(OutageStatus.SECURE)).astype(np.int8)
 
@@ -255,8 +261,7 @@ def _recall(table: _Table) -> dict[str, float]:
     """Share of broken outage-steps that the screen found, estimated from the sample; empty without a screen."""
     if not table.passed_over:
         return {}
-    broken = [int(s) for s in (OutageStatus.VOLTAGE, OutageStatus.OVERLOAD, OutageStatus.DIVERGENT)]
-    found = int(np.isin(table.arrays["status"], broken).sum()) - table.missed
+    found = int(np.isin(table.arrays["status"], BROKEN).sum()) - table.missed
     missed = table.missed * table.passed_over / max(1, table.sampled)
     recall = found / (found + missed) if found + missed else 1.0
     return {"screening_recall": recall, "screening_sampled": table.sampled, "screening_missed_in_sample": table.missed}
@@ -278,7 +283,7 @@ def outage_violations(result: xr.Dataset) -> list[Violation]:
     status = result["status"].to_numpy()
     steps, labels = result["step"].to_numpy(), result["outage"].to_numpy()
     branches, buses = result["branch"].to_numpy(), result["bus_row"].to_numpy()
-    for case, column in np.argwhere(np.isin(status, [2, 3, 4])):
+    for case, column in np.argwhere(np.isin(status, BROKEN)):
         at = {"outage": case, "time": column}
         one = result.isel(at)
         step, outage = int(steps[column]), str(labels[case])
@@ -295,8 +300,10 @@ def outage_violations(result: xr.Dataset) -> list[Violation]:
 
 
 __all__ = [
+    "BROKEN",
     "Outage",
     "OutageStatus",
+    "gravest",
     "intact_network",
     "outage_ledger",
     "outage_status",

@@ -16,6 +16,7 @@ from microgrid.powerflow.extract import extract
 from microgrid.powerflow.injections import injections
 from microgrid.powerflow.judge import Judged, RowLimits, Verdict, judge
 from microgrid.powerflow.limits import emergency_limits
+from microgrid.powerflow.outages import row_names
 from microgrid.powerflow.settle import Batch, Regulated, regulate, settle
 from microgrid.powerflow.solve import Model
 from microgrid.study.network_check import Injections, NetworkCheck
@@ -59,7 +60,7 @@ def solve_altered(check: NetworkCheck, altered: Altered) -> Iterator[Columns]:
     grid = system.model.grid
     limits = RowLimits.of(grid, emergency_limits(net, grid))
     position, before = _positions(check, system), _voltages_before(check, system)
-    names = _row_names(system)
+    names = tuple(row_names(system))
     for begin in range(0, profiles.steps, CHUNK):
         end = min(begin + CHUNK, profiles.steps)
         given = injections(grid, profiles, begin, end)
@@ -110,12 +111,6 @@ def _voltages_before(check: NetworkCheck, system: Regulated) -> np.ndarray:
     live = np.flatnonzero(grid.bus_row >= 0)
     out[grid.bus_row[live]] = flow["vm_pu"].sel(bus=[grid.bus_names[place] for place in live]).to_numpy()
     return out
-
-
-def _row_names(system: Regulated) -> tuple[str, ...]:
-    grid = system.model.grid
-    names = {int(row): grid.bus_names[place] for place, row in reversed(list(enumerate(grid.bus_row)))}
-    return tuple(names.get(row, f"auxiliary {row}") for row in range(grid.buses))
 
 
 __all__ = ["Altered", "Columns", "solve_altered"]

@@ -64,7 +64,7 @@ def concerned(check: NetworkCheck, case: OutageCase) -> bool:
     """True where the engine cannot answer: a source that forms a grid would go dark, or an island loses power."""
     island = not check.poi_branches
     buses = {link.bus for link in check.operation.connections if island or forms_grid(link)}
-    dark = any(case.dead[check.grid.row(bus)] for bus in _indices(check, buses) if check.grid.row(bus) >= 0)
+    dark = any(case.dead[row] for bus in buses if (row := check.bus_rows.get(bus, -1)) >= 0)
     return dark or (island and bool(case.injections))
 
 
@@ -103,7 +103,7 @@ def lose_unit(check: NetworkCheck, outage: UnitOutage) -> Survival | Altered:
     with np.errstate(divide="ignore", invalid="ignore"):
         left = np.where(running > 0.0, np.clip(1.0 - 1.0 / (units * running), 0.0, 1.0), 1.0)
     if not check.poi_branches:
-        buses = set(check.attached.bus["name"].astype(str))
+        buses = set(check.bus_rows)
         drawn = fixed_draw_mw(check, buses)
         return _survival(operation, check.net, links, own_loads(check, buses), drawn, {outage.part: left})
     powers = {key: power * (left if key[0] == outage.part else 1.0) for key, power in operation.powers.items()}
@@ -138,7 +138,7 @@ def _survival(
 
 def _own_dark_mw(check: NetworkCheck, case: OutageCase, piece: frozenset[str]) -> np.ndarray:
     """Loads of the network itself that are the outage, or stand at buses that go dark."""
-    names = set(check.attached.bus["name"].astype(str))
+    names = set(check.bus_rows)
     dark = {name for name in names - piece if _dead(check, case, name)}
     gone = own_loads(check, names - dark, only=case.injections).injection_mw.sum(axis=0)
     return np.asarray(-own_loads(check, dark).injection_mw.sum(axis=0) - gone)
@@ -208,23 +208,15 @@ def _piece(check: NetworkCheck, case: OutageCase, net: Any, links: Sequence[Conn
 
 def _dark_buses(check: NetworkCheck, case: OutageCase, piece: frozenset[str]) -> tuple[str, ...]:
     """Campus buses that had supply, have lost it and are not in the piece that carries on."""
-    names = check.attached.bus["name"].astype(str)
-    live = [index for index in names.index if check.grid.row(int(index)) >= 0 and index not in check.boundary_buses]
-    return tuple(
-        names.at[index] for index in live if names.at[index] not in piece and _dead(check, case, names.at[index])
-    )
+    beyond = {str(check.attached.bus.name.at[index]) for index in check.boundary_buses}
+    live = [name for name, row in check.bus_rows.items() if row >= 0 and name not in beyond]
+    return tuple(name for name in live if name not in piece and _dead(check, case, name))
 
 
 def _dead(check: NetworkCheck, case: OutageCase, bus: str) -> bool:
     """True where the bus has lost its supply; in an island every bus must be supplied anew."""
-    index = next(iter(_indices(check, {bus})), None)
-    row = -1 if index is None else check.grid.row(index)
+    row = check.bus_rows.get(bus, -1)
     return not check.poi_branches or (row >= 0 and bool(case.dead[row]))
-
-
-def _indices(check: NetworkCheck, buses: set[str]) -> list[int]:
-    names = check.attached.bus["name"].astype(str)
-    return [int(index) for index in names.index[names.isin(buses)]]
 
 
 __all__ = ["Survival", "UnitOutage", "concerned", "forms_grid", "grid_outage", "lose_unit", "survive", "unit_outages"]

@@ -19,6 +19,7 @@ from microgrid.formulation.connection import Connection
 from microgrid.network.attach import attach
 from microgrid.network.island import form_island
 from microgrid.network.load import load_network
+from microgrid.network.lookup import bus_index_of
 from microgrid.network.profiles import Profiles
 from microgrid.network.source_branches import meter_buses, source_branches, utility_buses
 from microgrid.powerflow.controls import Controls, read_controls
@@ -93,12 +94,17 @@ class NetworkCheck:
         """Indices of the buses beyond the meter; none in an island."""
         return tuple(sorted(utility_buses(self.attached)))
 
-    @property
+    @cached_property
+    def bus_rows(self) -> dict[str, int]:
+        """Bus row of the grid by bus name, -1 of a dead bus."""
+        return {name: self.grid.row(index) for name, index in bus_index_of(self.attached).items()}
+
+    @cached_property
     def boundary_buses(self) -> frozenset[int]:
         """Indices of the buses beyond the meter and of the meter itself."""
         return frozenset(self.beyond_meter) | meter_buses(self.attached)
 
-    @property
+    @cached_property
     def poi_branches(self) -> tuple[int, ...]:
         """Branch rows beyond the meter, those that reach it included, drawn either way; none in an island."""
         branches, metered = self.grid.branches, [row for row, _ in self._metered]

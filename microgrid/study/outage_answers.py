@@ -8,21 +8,18 @@ import numpy as np
 import xarray as xr
 
 from microgrid.powerflow.outage_cases import OutageCase
-from microgrid.powerflow.outages import OutageStatus, outage_ledger
+from microgrid.powerflow.outages import BROKEN, OutageStatus, gravest, outage_ledger
 from microgrid.powerflow.solve import Status
 from microgrid.study.altered import Altered, Columns, solve_altered
 from microgrid.study.island_balance import BALANCED_MW
 from microgrid.study.islanding import Survival, UnitOutage, concerned, lose_unit, survive
 from microgrid.study.network_check import NetworkCheck
 
-LIMIT = 1e-5  # relative overload, or voltage in pu, beyond which a limit counts as broken
-BROKEN = (OutageStatus.OVERLOAD, OutageStatus.VOLTAGE, OutageStatus.DIVERGENT)
 NUMBERS = {
     "loading": "loading", "low_margin_pu": "low_margin", "high_margin_pu": "high_margin", "voltage_change_pu": "change",
 }  # fmt: skip
-PLACES = {
-    "loading_branch": "loading_branch", "low_bus": "low_bus", "high_bus": "high_bus", "change_bus": "change_bus",
-}  # fmt: skip
+PLACES = ("loading_branch", "low_bus", "high_bus", "change_bus")
+"""Places of these numbers, which the verdict calls the same."""
 WORST = dict(zip(NUMBERS, PLACES, strict=True))
 RESERVE = ("reserve_mw", {"units": "MW", "long_name": "upward room that the sources of an island have left"})
 Rows = dict[str, np.ndarray]
@@ -71,14 +68,12 @@ def _rows(check: NetworkCheck, found: Survival | Altered, result: xr.Dataset) ->
 def _judged(part: Columns, result: xr.Dataset) -> Rows:
     verdict, ok = part.verdict, part.ok
     rows: Rows = {name: np.where(ok, getattr(verdict, field), np.nan) for name, field in NUMBERS.items()}
-    for name, field in PLACES.items():
+    for name in PLACES:
         names, known = (part.branch_names, "branch") if name == "loading_branch" else (part.row_names, "bus_row")
         place = {str(label): number for number, label in enumerate(result[known].to_numpy())}
         own = np.array([place.get(label, -1) for label in names] or [-1])
-        rows[name] = np.where(ok, own[getattr(verdict, field)], -1)
-    voltage = (verdict.low_margin < -LIMIT) | (verdict.high_margin < -LIMIT)
-    conditions: list[np.ndarray] = [~ok, verdict.loading > 1.0 + LIMIT, voltage]
-    rows["status"] = np.select(conditions, [OutageStatus.DIVERGENT, OutageStatus.OVERLOAD, OutageStatus.VOLTAGE], 0)
+        rows[name] = np.where(ok, own[getattr(verdict, name)], -1)
+    rows["status"] = gravest(ok, verdict, np.zeros(len(ok), bool))
     return rows
 
 

@@ -16,7 +16,7 @@ from microgrid.powerflow.judge import RowLimits
 from microgrid.powerflow.limits import emergency_limits, normal_limits
 from microgrid.powerflow.outage_cases import Outage, double_outage, resolve_outages, single_outages
 from microgrid.powerflow.outage_columns import solve_outages
-from microgrid.powerflow.outages import OutageStatus, intact_network, run_outages
+from microgrid.powerflow.outages import BROKEN, intact_network, run_outages
 from microgrid.powerflow.screening import Screening
 from microgrid.schema.spelling import did_you_mean
 from microgrid.study.islanding import UnitOutage, grid_outage
@@ -24,7 +24,6 @@ from microgrid.study.network_check import NetworkCheck
 from microgrid.study.outage_answers import with_answers
 
 BLOCK = 512
-BROKEN = (int(OutageStatus.OVERLOAD), int(OutageStatus.VOLTAGE), int(OutageStatus.DIVERGENT))
 WITH_SOURCE = "the grid, or in an island the machines by rating, takes over what an outage takes; no load is tripped"
 ON_ITS_OWN = (
     "without the grid: sources respond in proportion to rating within one minute's room, loads that offer headroom are "

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from microgrid.powerflow.outages import OutageStatus
-from microgrid.study.outage_check import BROKEN, OutageCheck
+from microgrid.powerflow.outages import BROKEN, OutageStatus
+from microgrid.study.outage_check import OutageCheck
 
 Row = dict[str, Any]
 

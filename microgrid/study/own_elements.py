@@ -50,7 +50,7 @@ def fixed_draw_mw(check: NetworkCheck, buses: Collection[str], case: OutageCase 
 
     Losses are those of its branches, of shunts at rated voltage, and what motors, wards and the like draw.
     """
-    rows = _rows(check, buses)
+    rows = np.array(sorted({check.bus_rows[bus] for bus in buses} - {-1}), int)
     drawn = np.full(check.profiles.steps, _standing_mw(check)[rows].sum()) + _losses_mw(check, rows, case)
     gone = () if case is None else case.injections
     for table in ("gen", "sgen", "storage"):
@@ -72,12 +72,6 @@ def _own_places(check: NetworkCheck, table: str, buses: Collection[str]) -> list
 
 def _power(check: NetworkCheck, table: str, places: list[int]) -> np.ndarray:
     return np.asarray(element_power(check.grid, check.profiles, table, np.arange(check.profiles.steps))[places].real)
-
-
-def _rows(check: NetworkCheck, buses: Collection[str]) -> np.ndarray:
-    names = check.attached.bus["name"].astype(str)
-    rows = {check.grid.row(int(index)) for index in names.index[names.isin(list(buses))]} - {-1}
-    return np.array(sorted(rows), int)
 
 
 def _standing_mw(check: NetworkCheck) -> np.ndarray:

@@ -246,12 +246,11 @@ def decisions_of(
 ) -> tuple[Decision, ...]:
     """Injections that the dispatch decides, one a part and bus, with the reactive power that comes with them."""
     powers = at_buses(list(connections), dict(injections))
-    bus_of = {str(name): int(index) for index, name in check.attached.bus.name.items()}
     return tuple(
         Decision(
             link.part,
             link.bus,
-            check.grid.row(bus_of[link.bus]),
+            check.bus_rows[link.bus],
             powers[link.part, link.bus],
             q_per_mw=0.0 if link.vm_pu is not None else _mvar_per_mw(link),
         )
