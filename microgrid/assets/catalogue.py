@@ -10,11 +10,11 @@ import csv
 from collections.abc import Iterable
 from datetime import date
 from functools import cache
-from importlib.resources import files
 from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
+from microgrid.assets.shipped import shipped_text
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared, quantity
 from microgrid.schema.spelling import did_you_mean
@@ -139,8 +139,7 @@ def subsidy_schedule() -> tuple[SubsidyEra, ...]:
 
 
 def _read(table: str, kind: type[Row]) -> list[Row]:
-    text = (files("microgrid.assets") / "data" / table).read_text(encoding="utf-8")
-    rows = csv.DictReader(text.splitlines())
+    rows = csv.DictReader(shipped_text(table).splitlines())
     return [kind.model_validate({key: value for key, value in row.items() if value != ""}) for row in rows]
 
 

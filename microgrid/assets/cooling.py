@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from microgrid.assets.shipped import shipped_table
 from microgrid.schema.quantity import Declared, quantity
 
 
@@ -83,8 +82,7 @@ class Cooling(Declared):
 @cache
 def cooling_table() -> dict[str, Cooling]:
     """Shipped cooling plants by name, from `data/cooling.toml` (sources and date stand there)."""
-    text = resources.files("microgrid.assets").joinpath("data/cooling.toml").read_text(encoding="utf-8")
-    return {name: Cooling(**entry) for name, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
+    return {name: Cooling(**entry) for name, entry in shipped_table("cooling.toml").items()}
 
 
 def known_cooling(cooling: str | Cooling) -> str | Cooling:

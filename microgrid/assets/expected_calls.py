@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from microgrid.formulation.algebra import Linear, total
-from microgrid.formulation.block import Block
+from microgrid.formulation.block import Block, Claim
 
 
 def expected_calls_mw(block: Block, *, up: bool) -> Sequence[Linear] | None:
@@ -17,12 +17,22 @@ def expected_calls_mw(block: Block, *, up: bool) -> Sequence[Linear] | None:
 
     To be asked once all parts have written (`Block.after_all`).
     """
-    room = block.campus.headrooms.get(block.name)
-    sold = () if room is None else room.claims_up if up else room.claims_down
-    claims = [claim for claim in sold if claim.deployed_share > 0]
+    claims = _claims(block, up=up)
     if not claims:
         return None
     return block.terms(lambda t: total(claim.deployed_share * claim.mw[t] for claim in claims))
+
+
+def largest_share_called(block: Block, *, up: bool) -> float:
+    """Largest share of the MW sold in one direction that any product is expected to be called for."""
+    return max(claim.deployed_share for claim in _claims(block, up=up))
+
+
+def _claims(block: Block, *, up: bool) -> list[Claim]:
+    """What was sold from this part in one direction and may be called."""
+    room = block.campus.headrooms.get(block.name)
+    sold = () if room is None else room.claims_up if up else room.claims_down
+    return [claim for claim in sold if claim.deployed_share > 0]
 
 
 def with_calls(block: Block, scheduled: Sequence[Linear], called: Sequence[Linear] | None) -> Sequence[Linear]:
@@ -30,4 +40,4 @@ def with_calls(block: Block, scheduled: Sequence[Linear], called: Sequence[Linea
     return scheduled if called is None else block.terms(lambda t: scheduled[t] + called[t])
 
 
-__all__ = ["expected_calls_mw", "with_calls"]
+__all__ = ["expected_calls_mw", "largest_share_called", "with_calls"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from microgrid.assets.expected_calls import expected_calls_mw
+from microgrid.assets.expected_calls import expected_calls_mw, largest_share_called
 from microgrid.assets.inference_class import InferenceClass, Replica
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
@@ -41,7 +41,7 @@ def reckon_calls(
     called = expected_calls_mw(block, up=True)
     if called is None:
         return {}
-    share = max(claim.deployed_share for claim in block.campus.headrooms[block.name].claims_up)
+    share = largest_share_called(block, up=True)
     saved: list[tuple[float, Sequence[Linear]]] = []
     refused = {}
     for name, room in rooms.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from microgrid.assets.expected_calls import expected_calls_mw
+from microgrid.assets.expected_calls import expected_calls_mw, largest_share_called
 from microgrid.assets.mining_output import Conditions, Output
 from microgrid.assets.mining_tier import MiningTier
 from microgrid.formulation.algebra import Linear, Relation, total
@@ -29,7 +29,7 @@ def _lost_hash(
     block: Block, called: Sequence[Linear], found: Mapping[str, Conditions], outputs: Mapping[str, Output]
 ) -> Lost:
     """Hashrate lost by tier, PH/s; which tiers answer a call is a decision, so the least efficient running ones do."""
-    share = _largest_share(block)
+    share = largest_share_called(block, up=True)
     from_tier = {name: _called_from(block, name, share, output) for name, output in outputs.items()}
 
     @block.constraint(block.horizon.steps)
@@ -65,11 +65,6 @@ def _forgo(block: Block, name: str, found: Conditions, hashrate: Sequence[Linear
     def called_hashing(t: int) -> Linear:
         r"""\Delta_t HP_t (1 - \phi) / 24 \; \eta_k x_{k,t} , \eta the most that a MW dropped would have hashed"""
         return (hours[t] * value[t]) * hashrate[t]
-
-
-def _largest_share(block: Block) -> float:
-    """Largest share of sold MW that any product of the fleet is expected to be called for."""
-    return max(claim.deployed_share for claim in block.campus.headrooms[block.name].claims_up)
 
 
 def _owe(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from typing import Self
 
 from pydantic import model_validator
 
+from microgrid.assets.shipped import shipped_table
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Index
@@ -114,9 +113,8 @@ def owe_credits(
 @cache
 def service_levels() -> dict[str, tuple[tuple[float, float], ...]]:
     """Shipped ladders by name, from `data/service_levels.toml` (sources and date stand there)."""
-    text = resources.files("microgrid.assets").joinpath("data/service_levels.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
-    return {name: tuple((a, c) for a, c in steps) for name, steps in table.items() if isinstance(steps, list)}
+    table = shipped_table("service_levels.toml")
+    return {name: tuple((a, c) for a, c in steps) for name, steps in table.items()}
 
 
 __all__ = ["CreditStep", "ServiceLevel", "owe_credits", "service_levels"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from math import sqrt
 from typing import Literal, Self
@@ -17,6 +15,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from microgrid.assets.concave_curve import Point, upper_hull
+from microgrid.assets.shipped import shipped_table
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, quantity
 
@@ -230,9 +229,8 @@ def _along(corners: Sequence[Point], share: float) -> float:
 @cache
 def power_cap_curves() -> dict[str, tuple[Point, ...]]:
     """Shipped curves by name, from `data/power_cap_curves.toml` (sources and date stand there)."""
-    text = resources.files("microgrid.assets").joinpath("data/power_cap_curves.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
-    return {name: tuple((p, y) for p, y in points) for name, points in table.items() if isinstance(points, list)}
+    table = shipped_table("power_cap_curves.toml")
+    return {name: tuple((p, y) for p, y in points) for name, points in table.items()}
 
 
 def checkpoint_interval_h(write_h: float, mean_time_between_failures_h: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,8 @@ from microgrid.formulation.connection import Connection
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, Series
 
+ABSENT = -1
+"""Place of a member that a shorter group does not have."""
 Number = float | int | np.floating
 N = TypeVar("N", float, int)
 Bound = Number | Sequence[float] | np.ndarray | Linear | None
@@ -194,6 +197,12 @@ class Block(ABC):
     def total(self, index: Iterable[int], rule: Rule) -> Linear:
         """Sum of `rule` over `index`."""
         return total(rule(place) for place in index)
+
+    def sums(self, terms: Sequence[Linear], groups: Sequence[Iterable[int]]) -> Sequence[Linear]:
+        """Sum of `terms` over the positions of every group, such as the steps of a demand window."""
+        members = [self.numbers(place) for place in zip_longest(*groups, fillvalue=ABSENT)]
+        index = Index(f"{self.name}.group", len(groups))
+        return self.terms(lambda k: total(terms[place[k]] for place in members if place[k] != ABSENT), index)
 
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:
         """Declare that three variables are one commitment, so that a solver may round them together."""

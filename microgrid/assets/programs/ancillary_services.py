@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,6 +22,7 @@ from microgrid.assets.programs.sales import (
     sum_of,
     take,
 )
+from microgrid.assets.shipped import shipped_table
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -268,11 +267,9 @@ def _hold(block: Block, provider: str, room: Headroom, sales: Sequence[tuple[Sal
 @cache
 def reserve_products() -> dict[str, Product]:
     """Shipped products as ``market.product``, from `data/reserve_products.toml` (sources and date stand there)."""
-    text = resources.files("microgrid.assets").joinpath("data/reserve_products.toml").read_text(encoding="utf-8")
-    markets = {market: entry for market, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
     return {
         f"{market}.{name}": Product(**fields)
-        for market, products in markets.items()
+        for market, products in shipped_table("reserve_products.toml").items()
         for name, fields in products.items()
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -147,12 +146,12 @@ class CoincidentPeak(Program):
 
         group = block.numbers(place for place, _ in pairs)
         share = block.numbers(1.0 / len(interval) for _, interval in pairs)
-        steps = [block.numbers(column) for column in zip_longest(*(interval for _, interval in pairs), fillvalue=-1)]
+        imported = block.sums(import_, [interval for _, interval in pairs])
 
         @block.constraint(range(len(pairs)))
         def worst_case(row: int) -> Relation:
             r"""z_g \ge \frac{1}{|i|} \sum_{t \in i} p^{imp}_t for every candidate interval i"""
-            return worst[group[row]] >= share[row] * total(import_[t[row]] for t in steps if t[row] >= 0)
+            return worst[group[row]] >= share[row] * imported[row]
 
         @block.cost(index)
         def worst_charge(place: int) -> Linear:

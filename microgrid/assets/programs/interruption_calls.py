@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from math import inf
 
+from microgrid.assets.shipped import shipped_table
 from microgrid.formulation.horizon import Horizon
 
 Terms = tuple[tuple[int, ...], ...]
@@ -92,8 +91,7 @@ def _runs(called: Sequence[float]) -> list[tuple[int, int]]:
 @cache
 def interruptible_terms() -> Mapping[str, Mapping[str, object]]:
     """Shipped terms by program, from `data/interruptible_terms.toml` (sources and date stand there)."""
-    text = resources.files("microgrid.assets").joinpath("data/interruptible_terms.toml").read_text(encoding="utf-8")
-    return {name: entry for name, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
+    return shipped_table("interruptible_terms.toml")
 
 
 __all__ = ["Caps", "Event", "allowed_events", "interruptible_terms"]

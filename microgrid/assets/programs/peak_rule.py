@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from microgrid.assets.shipped import shipped_table
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, quantity
 
@@ -153,8 +152,7 @@ def daily_shares(likelihood: np.ndarray, expected: float, days: np.ndarray | Non
 @cache
 def peak_rules() -> dict[str, PeakRule]:
     """Shipped rules by name, from `data/coincident_peaks.toml` (sources and date stand there)."""
-    text = resources.files("microgrid.assets").joinpath("data/coincident_peaks.toml").read_text(encoding="utf-8")
-    return {name: PeakRule(**entry) for name, entry in tomllib.loads(text).items() if isinstance(entry, dict)}
+    return {name: PeakRule(**entry) for name, entry in shipped_table("coincident_peaks.toml").items()}
 
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -150,9 +149,9 @@ class Demand(Declared):
         windows = self.windows(page.axis)
         uplift = self._uplift(page.axis)
         block, window = page.block, page.indexed("window", name, len(windows.members))
-        steps = [block.numbers(place) for place in zip_longest(*windows.members, fillvalue=-1)]
+        summed = block.sums(power, windows.members)
         share = block.numbers(uplift / float(divisor) for divisor in windows.divisor)
-        averages = block.terms(lambda k: share[k] * total(power[t[k]] for t in steps if t[k] >= 0), window)
+        averages = block.terms(lambda k: share[k] * summed[k], window)
         if self.stat == "max":
             return _peak(page, name, averages, windows)
         if self.stat == "sum_daily_max":
