@@ -14,7 +14,7 @@ from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared
 from microgrid.tariffs.part import TariffPart, TariffUse
-from microgrid.tariffs.read import located
+from microgrid.tariffs.read import item_place, located
 
 
 def tariff_part(source: Source, name: str, entry: Any, folder: Path, problems: list[Problem]) -> TariffPart | None:
@@ -56,12 +56,11 @@ def _place(data: Any, prefix: tuple[str, ...], field: str) -> tuple[str | int, .
     node: Any = entry.get("tariff", {})
     found: list[str | int] = []
     for name in field.split("."):
-        key: Any = name
-        if isinstance(node, list):
-            key = next((at for at, item in enumerate(node) if isinstance(item, dict) and item.get("id") == name), name)
-        if not (isinstance(node, dict) and key in node) and not (isinstance(node, list) and isinstance(key, int)):
+        key: Any = item_place(node, name) if isinstance(node, list) else name
+        try:
+            node = node[key]
+        except (LookupError, TypeError):  # the tariff has no such field
             break
-        node = node[key]
         found.append(key)
     if found:
         return (*prefix, "tariff", *found)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from microgrid.formulation.answers import Answer
-from microgrid.formulation.vector import Row, Term, Truth, sum_terms
+from microgrid.formulation.vector import Row, Term, Truth, as_term, sum_terms
 
 NEVER = -1.0
 """Upper bound of a row without columns that cannot hold."""
@@ -63,7 +63,7 @@ class FlatRows:
         """Add terms to the objective."""
         for answer in answers:
             if answer.each is None:
-                self._add_priced(sum_terms([answer.whole]), answer.places.size, sign)
+                self._add_priced(as_term(answer.whole), answer.places.size, sign)
             else:
                 self._add_priced(sum_terms(answer.each), 1, sign)
 

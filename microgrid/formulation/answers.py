@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from microgrid.formulation.by_position import WIDEST, Terms, as_term, side_by_side
-from microgrid.formulation.vector import Positions, Row, Term, Truth, Uneven, sum_terms
+from microgrid.formulation.by_position import WIDEST, Terms, side_by_side
+from microgrid.formulation.vector import Positions, Row, Term, Truth, Uneven, as_term, sum_terms
 
 FEWEST = 64
 """Positions below which one call each costs no more than arrays do."""
@@ -101,7 +101,7 @@ def _plain(answer: Any, k: int | None = None) -> tuple[str, dict[int, float], fl
         here = np.asarray(answer.here if isinstance(answer, Truth) else answer)
         return "truth", {}, float(here if here.ndim == 0 else here[k])
     kind = ("equal" if answer.equal else "at most") if isinstance(answer, Row) else "term"
-    term = sum_terms([answer.body if isinstance(answer, Row) else answer])
+    term = as_term(answer.body if isinstance(answer, Row) else answer)
     coefficients: dict[int, float] = {}
     for column, coefficient in zip(term.columns, term.coefficients, strict=True):
         place = int(_entry(column, k))
@@ -151,7 +151,7 @@ def total_of(answers: Sequence[Answer]) -> Any:
         if answer.each is not None:
             found += answer.each
             continue
-        size, term = answer.places.size, sum_terms([answer.whole])
+        size, term = answer.places.size, as_term(answer.whole)
         for column, coefficient in zip(term.columns, term.coefficients, strict=True):
             columns = np.broadcast_to(column, size).tolist()
             found.append(Term(tuple(columns), tuple(np.broadcast_to(coefficient, size).tolist()), 0.0))

@@ -7,7 +7,6 @@ transformers take or give, and what a voltage regulator orders, is known only to
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from math import acos, tan
 
 from microgrid.formulation.algebra import Linear, total
 from microgrid.formulation.block import Block, Campus
@@ -44,11 +43,6 @@ def may_lead(campus: Campus) -> bool:
     )
 
 
-def regulated_parts(campus: Campus) -> list[str]:
-    """Parts that hold a voltage, whose reactive power the dispatch does not know and counts as zero."""
-    return sorted({link.part for link in _links(campus) if link.vm_pu is not None and link.behaviour != "grid"})
-
-
 def meters(campus: Campus) -> list[str]:
     """Points of interconnection that have written their page."""
     return sorted({link.part for link in _links(campus) if link.behaviour == "grid"})
@@ -62,12 +56,8 @@ def _mvar_per_mw(campus: Campus, name: str, bus: str) -> float:
     """Reactive over active injection of a part at one bus, or (empty bus) at all its buses in their shares."""
     links = [link for link in campus.connections.get(name, ()) if link.behaviour != "grid" and link.vm_pu is None]
     if bus:
-        return sum(_tangent(link) for link in links if link.bus == bus)
-    return sum(link.share * _tangent(link) for link in links)
+        return sum(link.mvar_per_mw for link in links if link.bus == bus)
+    return sum(link.share * link.mvar_per_mw for link in links)
 
 
-def _tangent(link: Connection) -> float:
-    return tan(acos(link.power_factor)) * (-1.0 if link.leading else 1.0)
-
-
-__all__ = ["GENERATION", "LOAD", "drawn_mvar", "injected_mw", "may_lead", "meters", "regulated_parts"]
+__all__ = ["GENERATION", "LOAD", "drawn_mvar", "injected_mw", "may_lead", "meters"]

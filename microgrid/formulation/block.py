@@ -11,12 +11,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.by_position import N
 from microgrid.formulation.connection import Connection
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, Series
@@ -24,7 +25,6 @@ from microgrid.schema.quantity import Declared, Series
 ABSENT = -1
 """Place of a member that a shorter group does not have."""
 Number = float | int | np.floating
-N = TypeVar("N", float, int)
 Bound = Number | Sequence[float] | np.ndarray | Linear | None
 Rule = Callable[[int], Linear | float]
 RowRule = Callable[[int], Relation | None]

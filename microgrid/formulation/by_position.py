@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from microgrid.formulation.vector import Positions, Term, sum_terms
+from microgrid.formulation.vector import Positions, Term, as_term
 
 N = TypeVar("N", float, int)
 _MUTATORS = (
@@ -130,11 +130,6 @@ class Terms(Sequence[Any]):
         return Term(tuple(parts[:width]), tuple(parts[width:-1]), parts[-1])
 
 
-def as_term(answer: Any) -> Term:
-    """Return a term, also for a number."""
-    return answer if answer.__class__ is Term else sum_terms([answer])
-
-
 def side_by_side(pieces: Sequence[Piece], size: int) -> Term:
     """One term over all positions, each of which is in one piece; zeros where a term has fewer columns than others."""
     width = max((len(term.columns) for _, terms in pieces for term in terms), default=0)
@@ -170,4 +165,4 @@ def columns_of(terms: Sequence[Any]) -> np.ndarray:
     return np.asarray(columns[0] if isinstance(terms, Terms) else columns, dtype=np.int64)
 
 
-__all__ = ["WIDEST", "N", "Numbers", "Terms", "as_term", "columns_of", "side_by_side"]
+__all__ = ["WIDEST", "N", "Numbers", "Terms", "columns_of", "side_by_side"]

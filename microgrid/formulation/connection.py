@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import acos, tan
 from typing import Literal
 
 Behaviour = Literal["load", "generator", "inverter", "storage", "grid"]
@@ -38,6 +39,11 @@ class Connection:
     impedance_share: float = 0.0
     units: int = 0
     grid_forming: bool = False
+
+    @property
+    def mvar_per_mw(self) -> float:
+        """Reactive over active injection at the power factor."""
+        return tan(acos(self.power_factor)) * (-1.0 if self.leading else 1.0)
 
 
 @dataclass(frozen=True)

@@ -178,28 +178,28 @@ class Term:
         return self
 
     def __le__(self, other: Any) -> Row | Truth:
-        other = _term(other)
+        other = as_term(other)
         if self.columns or other.columns:
             return Row(self - other, equal=False)
         return Truth(self.constant <= other.constant)
 
     def __ge__(self, other: Any) -> Row | Truth:
-        return _term(other) <= self
+        return as_term(other) <= self
 
     def __eq__(self, other: object) -> Row | Truth:  # type: ignore[override]
-        other = _term(other)
+        other = as_term(other)
         if self.columns or other.columns:
             return Row(self - other, equal=True)
         return Truth(self.constant == other.constant)
 
     def __ne__(self, other: object) -> Truth:  # type: ignore[override]
-        return Truth(_factor(self) != _factor(_term(other)))
+        return Truth(_factor(self) != _factor(as_term(other)))
 
     def __lt__(self, other: Any) -> Truth:
-        return Truth(_factor(self) < _factor(_term(other)))
+        return Truth(_factor(self) < _factor(as_term(other)))
 
     def __gt__(self, other: Any) -> Truth:
-        return Truth(_factor(self) > _factor(_term(other)))
+        return Truth(_factor(self) > _factor(as_term(other)))
 
     def __bool__(self) -> bool:
         return bool(self != 0.0)
@@ -258,7 +258,8 @@ def _number(operand: Any) -> Number:
     raise TypeError(f"a rule uses {kind.__name__}, which is neither a number nor a linear term")
 
 
-def _term(operand: Any) -> Term:
+def as_term(operand: Any) -> Term:
+    """Return a term, also for a number."""
     return operand if operand.__class__ is Term else Term((), (), _number(operand))
 
 
@@ -293,4 +294,4 @@ def _whole(operand: Any) -> Any:
     raise TypeError(f"positions are counted by whole numbers, not by {type(operand).__name__}")
 
 
-__all__ = ["Positions", "Row", "Term", "Truth", "Uneven", "sum_terms"]
+__all__ = ["Positions", "Row", "Term", "Truth", "Uneven", "as_term", "sum_terms"]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import acos, tan
 from typing import Any
 
 import numpy as np
@@ -110,7 +109,7 @@ class _Element:
     def power(self, table: str) -> _Power:
         """P and Q in the table's own sign; Q/P is constant, and positive (lagging) unless `leading`."""
         sign = -1.0 if table in {"load", "storage"} else 1.0
-        ratio = tan(acos(self.connection.power_factor)) * (-1.0 if self.connection.leading else 1.0)
+        ratio = self.connection.mvar_per_mw
         return sign * self.injection_mw + 0.0, sign * ratio * self.injection_mw + 0.0  # + 0.0 turns -0 into 0
 
     def first(self, table: str) -> tuple[float, float]:

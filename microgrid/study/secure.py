@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import acos, tan
 from typing import Any
 
 import numpy as np
@@ -252,15 +251,11 @@ def decisions_of(
             link.bus,
             check.bus_rows[link.bus],
             powers[link.part, link.bus],
-            q_per_mw=0.0 if link.vm_pu is not None else _mvar_per_mw(link),
+            q_per_mw=0.0 if link.vm_pu is not None else link.mvar_per_mw,
         )
         for link in connections
         if link.behaviour != "grid"
     )
-
-
-def _mvar_per_mw(link: Connection) -> float:
-    return tan(acos(link.power_factor)) * (-1.0 if link.leading else 1.0)
 
 
 def shadow_prices(found: Dispatch, cuts: Sequence[NetworkCut], limit: int = 200) -> list[dict[str, Any]]:

@@ -182,7 +182,7 @@ class TariffPart(TariffOptions):
         if problems:
             raise InvalidInput(problems)
         horizon = block.horizon
-        times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
+        times = self.stamps(horizon)
         axis = self.tariff.axis(times, horizon.step_min)
         axis = axis.prorate() if self.partial == "prorate" else axis
         history = self.starts_from(horizon)
@@ -224,11 +224,15 @@ class TariffPart(TariffOptions):
             return stated
         return max(number(term) for term in block.signal(name))
 
+    def stamps(self, horizon: Horizon) -> pd.DatetimeIndex:
+        """Beginnings of the steps on the clock that the tariff reads: UTC, or local where it states no zone."""
+        return horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
+
     def problems(self, name: str, horizon: Horizon) -> list[Problem]:
         """What shows with the time of a case alone: another year or currency, a gap, missing past peaks."""
         found = self._stated_problems(name, horizon)
         nothing, full = np.zeros(horizon.count), np.ones(horizon.count)
-        times = horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
+        times = self.stamps(horizon)
         series = dict.fromkeys(self.tariff.series, full)
         load = MeterData(times, horizon.step_min, nothing, nothing, nothing, nothing, nothing, nothing, series)
         try:

@@ -110,7 +110,7 @@ def _position(content: Any, path: Sequence[str | int], *, with_missing: bool = T
     """
     node, names, line, column = content, [], 1, 1
     for step in path:
-        key = _item(node, step) if isinstance(node, list) and isinstance(step, str) else step
+        key = item_place(node, step) if isinstance(node, list) and isinstance(step, str) else step
         if isinstance(node, Mapping) and key in node:
             line, column = (place + 1 for place in node.lc.value(key)) if hasattr(node, "lc") else (line, column)
             node = node[key]
@@ -126,7 +126,7 @@ def _position(content: Any, path: Sequence[str | int], *, with_missing: bool = T
     return names, line, column
 
 
-def _item(items: list[Any], name: str) -> str | int:
+def item_place(items: list[Any], name: str) -> str | int:
     """Position of the item of that number or `id`; the name itself where there is none."""
     if name.isdigit():
         return int(name)
@@ -134,4 +134,4 @@ def _item(items: list[Any], name: str) -> str | int:
     return next(found, name)
 
 
-__all__ = ["located", "parse_tariff", "problems_of", "read_tariff"]
+__all__ = ["item_place", "located", "parse_tariff", "problems_of", "read_tariff"]

@@ -130,10 +130,9 @@ def meter_of(
     series: Mapping[str, np.ndarray],
 ) -> MeterData:
     """Metered data of a dispatch on the clock that the tariff reads."""
-    times = horizon.local.tz_localize(None) if part.tariff.timezone == "naive" else horizon.times
     bought = np.maximum(np.asarray(import_mw, dtype=float), 0.0) * KILO
     sold = np.maximum(np.asarray(export_mw, dtype=float), 0.0) * KILO
-    return MeterData(times, horizon.step_min, bought, sold, series=series)
+    return MeterData(part.stamps(horizon), horizon.step_min, bought, sold, series=series)
 
 
 def approximations(part: TariffPart, *, modelled_reactive: bool, shared_usd: float = 0.0) -> tuple[str, ...]:
