@@ -112,7 +112,7 @@ class BackupEngines(Asset):
             Headroom(
                 up=free,
                 down=block.terms(lambda t: power[t] - self.min_load_mw * running[t]),
-                energy_up_mwh=block.terms(lambda t: hours[t] * free[t] + lasting[t] * unused[0]),
+                energies_up_mwh=(block.terms(lambda t: hours[t] * free[t] + lasting[t] * unused[0]),),
                 ramp_mw_per_min=self.unit_power_mw / (self.start_s / SECONDS_PER_MINUTE),
             )
         )

@@ -97,8 +97,14 @@ class Battery(Asset):
             Headroom(
                 up=block.terms(lambda t: power - discharge[t] + charge[t]),
                 down=block.terms(lambda t: power - charge[t] + discharge[t]),
-                energy_up_mwh=block.terms(lambda t: eta_out * (energy[t + 1] - low)),
-                energy_down_mwh=block.terms(lambda t: (high - energy[t + 1]) / eta_in),
+                energies_up_mwh=(
+                    block.terms(lambda t: eta_out * (energy[t] - low)),
+                    block.terms(lambda t: eta_out * (energy[t + 1] - low)),
+                ),
+                energies_down_mwh=(
+                    block.terms(lambda t: (high - energy[t]) / eta_in),
+                    block.terms(lambda t: (high - energy[t + 1]) / eta_in),
+                ),
             )
         )
 

@@ -86,7 +86,8 @@ class Ups(Asset):
         block.exclusive(charge, discharge, power, power)
 
         block.after_all(lambda: self._balance(block, charge, discharge, energy))
-        self._hold(block, load, energy, discharge)
+        self._only_into_load(block, load, discharge)
+        block.after_all(lambda: self._hold(block, load, energy))
         self._close(block, energy)
         block.injects(lambda t: discharge[t] - charge[t])
         block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
@@ -94,8 +95,14 @@ class Ups(Asset):
             Headroom(
                 up=self._carried_when_called(block, block.terms(lambda t: load[t] - discharge[t] + charge[t])),
                 down=block.terms(lambda t: power - charge[t] + discharge[t]),
-                energy_up_mwh=block.terms(lambda t: self.discharge_efficiency * (energy[t + 1] - per_mw * load[t])),
-                energy_down_mwh=block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t + 1])),
+                energies_up_mwh=(
+                    block.terms(lambda t: self.discharge_efficiency * (energy[t] - per_mw * load[t])),
+                    block.terms(lambda t: self.discharge_efficiency * (energy[t + 1] - per_mw * load[t])),
+                ),
+                energies_down_mwh=(
+                    block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t])),
+                    block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t + 1])),
+                ),
             )
         )
 
@@ -184,14 +191,10 @@ class Ups(Asset):
         if problems:
             raise InvalidInput(problems)
 
-    def _hold(
-        self,
-        block: Block,
-        load: Sequence[Linear] | Sequence[float],
-        energy: Sequence[Linear],
-        discharge: Sequence[Linear],
-    ) -> None:
-        """Keep the ride-through energy before and after every step, and discharge only into the load."""
+    def _hold(self, block: Block, load: Sequence[Linear] | Sequence[float], energy: Sequence[Linear]) -> None:
+        """Keep the ride-through energy before and after every step; what is sold beyond it is held above it already."""
+        if block.lasting_claims("up"):
+            return
         steps, per_mw = block.horizon.steps, self.held_mwh(1.0)
 
         @block.constraint(steps)
@@ -204,7 +207,9 @@ class Ups(Asset):
             r"""e_{t+1} \ge m d_t / (60 \eta^{dis})"""
             return energy[t + 1] >= per_mw * load[t]
 
-        @block.constraint(steps)
+    @staticmethod
+    def _only_into_load(block: Block, load: Sequence[Linear] | Sequence[float], discharge: Sequence[Linear]) -> None:
+        @block.constraint(block.horizon.steps)
         def only_into_load(t: int) -> Relation:
             r"""p^{dis}_t \le d_t"""
             return discharge[t] <= load[t]

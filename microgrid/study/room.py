@@ -38,12 +38,12 @@ def rooms_of(case: Case, dispatched: xr.Dataset) -> dict[str, Room]:
 
 def _room(headroom: Headroom) -> Room:
     sides = []
-    for power, energy, speeds in (
-        (headroom.up, headroom.energy_up_mwh, headroom.speeds_up),
-        (headroom.down, headroom.energy_down_mwh, headroom.speeds_down),
+    for power, energies, speeds in (
+        (headroom.up, headroom.energies_up_mwh, headroom.speeds_up),
+        (headroom.down, headroom.energies_down_mwh, headroom.speeds_down),
     ):
         room = _numbers(power or ())
-        if energy is not None and len(room):
+        for energy in energies if len(room) else ():
             room = np.minimum(room, _numbers(energy) * 60.0 / SUSTAIN_MIN)
         for speed in speeds if len(room) else ():  # of the running units, beside what they are moving already
             room = np.minimum(room, _numbers(speed) * RESPONSE_MIN)

@@ -19,6 +19,8 @@ from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.assets.poi import Poi
 from microgrid.assets.programs.ancillary_services import AncillaryServices
+from microgrid.assets.programs.interruptible import Interruptible
+from microgrid.assets.programs.spinning_reserve import SpinningReserve
 from microgrid.assets.ups import Ups
 from microgrid.formulation.algebra import number
 
@@ -133,6 +135,58 @@ def test_a_fleet_and_a_meter_that_ramp_sell_what_speed_is_left(campus: Bench) ->
         bound = market(price=0.5, calls_exempt_from_ramp=False)
         outcome = campus({"m": free, "as": bound}, [50.0, 140.0], poi=limit)
         assert outcome["as.up.m.sold_mw"][1] == pytest.approx(0.0, abs=1e-6)
+
+
+# -- energy at both ends of a step ----------------------------------------------------------------------------------
+
+
+def cells(**fields: object) -> Battery:
+    """10 MW and 10 MWh without losses, the whole of it usable."""
+    plain = {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "soc_min": 0.0, "soc_max": 1.0}
+    return Battery(bus="B", **{**plain, "power_mw": 10.0, "energy_mwh": 10.0, **fields})
+
+
+@pytest.mark.parametrize(("up", "start", "price"), [(True, 0.0, [0.0, 100.0]), (False, 10.0, [100.0, 0.0])])
+def test_a_call_may_come_at_the_start_or_at_the_end_of_a_step(
+    campus: Bench, up: bool, start: float, price: list[float]
+) -> None:
+    # Charging from empty, only the end of the first hour could sustain a call; in the second only its beginning.
+    product = {"up": up, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
+    reserve = AncillaryServices(
+        poi="poi", services={"up": {"product": product, "price_usd_per_mwh": 5.0}}, import_right_mw=100.0
+    )
+    outcome = campus({"b": cells(initial_energy_mwh=start), "as": reserve}, price, export_limit_mw=50.0)
+    assert sorted(outcome["b.energy_mwh"]) == pytest.approx(sorted([start, 10.0 - start, start]))
+    assert outcome["as.up.b.sold_mw"] == pytest.approx([0.0, 0.0], abs=1e-6)
+
+
+def test_a_window_that_wraps_sells_what_its_cycle_never_touches(campus: Bench) -> None:
+    parts = {"b": cells(energy_mwh=15.0), "as": market()}
+    outcome = campus(parts, [0.0, 100.0], wraps=True, export_limit_mw=50.0)
+    assert outcome["b.energy_mwh"] == pytest.approx([5.0, 15.0, 5.0])
+    assert outcome["as.up.b.sold_mw"] == pytest.approx([5.0, 0.0], abs=1e-6)
+
+
+def test_all_programs_together_are_held_to_the_energy_of_both_ends(campus: Bench, page: Bench, axis: Bench) -> None:
+    parts = {
+        "b": cells(initial_energy_mwh=8.0), "site": FacilityLoad(bus="F", power_mw=30.0), "as": market(),
+        "held": SpinningReserve(requirement_mw=6.0, providers=("b",), duration_min=30.0),
+        "cut": Interruptible(
+            poi="poi", contract_mw=30.0, max_subscribed_mw=20.0, credit_usd_per_kw_month=30.0, max_event_h=2.0,
+            providers=("b",),
+        ),
+    }  # fmt: skip
+    outcome = campus(parts, [20.0], export_limit_mw=50.0)
+    sold = {name: outcome[f"{name}.sold_mw"][0] for name in ("as.up.b", "cut.interruption.b")}
+    # 30 $/kW-month are 40 $/MWh, over 2 h more than 5 $/MWh over one; spinning reserve takes 3 of 8 MWh.
+    assert sold == pytest.approx({"as.up.b": 0.0, "cut.interruption.b": 2.5}, abs=1e-6)
+    rows = [name for name in outcome.rows if name.endswith(".sustained")]
+    assert rows == ["b.up0.sustained", "b.up1.sustained"]
+    for energy in ([0.0, 8.0], [8.0, 0.0]):
+        given = {"b.energy_mwh": np.array(energy), "as.up.b.sold_mw": np.array([4.0])}
+        meter = {"poi": Poi(bus="P", import_limit_mw=9.0, export_limit_mw=9.0)}
+        found = page({**meter, "b": cells(), "as": market()}, axis(1), {}, given)
+        assert found["as.up.b.spare_mw"] == pytest.approx([-4.0])
 
 
 # -- expected calls ----------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_a_ups_discharges_only_into_its_load_and_its_cycles_are_few(campus: Benc
 def test_only_surplus_backs_reserves(page: Bench, axis: Bench) -> None:
     outcome = page({"ups": supply(protected_mw=12.0)}, axis(1), {}, {"ups.energy_mwh": np.array([4.0, 4.0])})
     room = outcome.campus.headrooms["ups"]
-    assert room.energy_up_mwh[0].number == pytest.approx(3.0)
+    assert [energy[0].number for energy in room.energies_up_mwh] == pytest.approx([3.0, 3.0])
     assert room.up[0].number == pytest.approx(12.0)
 
 
@@ -94,7 +94,7 @@ def test_tests_use_up_the_permit_and_only_running_engines_back_reserves(page: Be
     assert outcome.rows["b.permit_hours"].miss == pytest.approx(1.0)
     room = outcome.campus.headrooms["b"]
     assert [term.number for term in room.up[:2]] == pytest.approx([2.0, 0.0])  # engines at rest offer nothing
-    assert room.energy_up_mwh[0].number == pytest.approx(2.0)  # no permit hour is left after the step
+    assert room.energies_up_mwh[0][0].number == pytest.approx(2.0)  # no permit hour is left after the step
     assert room.ramp_mw_per_min == pytest.approx(4.0)  # one engine in half a minute
     with pytest.raises(ValidationError, match="tests alone"):
         BackupEngines(bus="H", units=1, unit_power_mw=1.0, permit_h_per_year=10.0, test_h_per_year=20.0)
@@ -105,11 +105,11 @@ def test_engines_sell_a_long_call_only_with_permit_hours_to_spare(page: Bench, a
     values = {"b.running": np.r_[2.0, np.zeros(7)], "b.power_mw": np.r_[1.0, np.zeros(7)]}
     outcome = page({"b": engines}, axis(8), {}, {**values, "b.unused_engine_h": np.array([2.0])})
     assert outcome.rows["b.permit_hours"].miss == pytest.approx(0.0)  # 2 engines x 2 h, of which 2 h are scheduled
-    assert outcome.campus.headrooms["b"].energy_up_mwh[0].number == pytest.approx(3.0 + 2.0 * 2.0)
+    assert outcome.campus.headrooms["b"].energies_up_mwh[0][0].number == pytest.approx(3.0 + 2.0 * 2.0)
     ended = page(
         {"b": engines}, axis(8), {"b.allowed": np.r_[1.0, np.zeros(7)]}, {**values, "b.unused_engine_h": [2.0]}
     )
-    assert ended.campus.headrooms["b"].energy_up_mwh[0].number == pytest.approx(3.0)
+    assert ended.campus.headrooms["b"].energies_up_mwh[0][0].number == pytest.approx(3.0)
 
 
 def test_the_inverters_carry_the_whole_protected_load(campus: Bench) -> None:

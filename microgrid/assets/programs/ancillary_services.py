@@ -243,8 +243,8 @@ class AncillaryServices(Program):
 
 
 def _hold(block: Block, provider: str, room: Headroom, sales: Sequence[tuple[Sale, Product]], *, up: bool) -> None:
-    """Hold MW, energy and speed for what one provider sells in one direction."""
-    side, energy = (room.up, room.energy_up_mwh) if up else (room.down, room.energy_down_mwh)
+    """Hold MW and speed for what one provider sells in one direction; its own page holds the energy."""
+    side = room.up if up else room.down
     if not sales or side is None:
         return
     steps, of, free = block.horizon.steps, f"{'up' if up else 'down'}.{provider}", side
@@ -253,13 +253,6 @@ def _hold(block: Block, provider: str, room: Headroom, sales: Sequence[tuple[Sal
     def capacity(t: int) -> Relation:
         r"""\sum_s r_{s,i,t} \le h_{i,t}"""
         return sum_of(sale.mw[t] for sale, _ in sales) <= free[t]
-
-    if energy is not None:
-
-        @block.constraint(steps, of=of)
-        def duration(t: int) -> Relation:
-            r"""\sum_s D_s r_{s,i,t} \le e_{i,t}"""
-            return sum_of(product.duration_h * sale.mw[t] for sale, product in sales) <= energy[t]
 
     hold_speed(block, of, room, [sale for sale, _ in sales], up=up)
 

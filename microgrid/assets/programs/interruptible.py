@@ -262,7 +262,7 @@ class Interruptible(Program):
         upper = [most if entry else 0.0 for entry in open_]
         mw = block.variable("sold_mw", steps, "MW", "MW held ready for a call", upper=upper, of=of)
         sale = Sale("interruption", provider, mw, self.max_event_h, rates, response_min=self.notice_min)
-        side, energy = room.up, room.energy_up_mwh
+        side = room.up
         if side is None:
             raise InvalidInput(
                 Problem("cannot drop load or raise output", field=f"{block.name}.providers", value=provider)
@@ -272,13 +272,6 @@ class Interruptible(Program):
         def capacity(t: int) -> Relation:
             r"""r_{i,t} \le h_{i,t}"""
             return mw[t] <= side[t]
-
-        if energy is not None:
-
-            @block.constraint([t for t in steps if open_[t]], of=of)
-            def duration(t: int) -> Relation:
-                r"""D r_{i,t} \le e_{i,t}"""
-                return self.max_event_h * mw[t] <= energy[t]
 
         hold_speed(block, of, room, [sale], up=True)
         take(block, provider, [sale])

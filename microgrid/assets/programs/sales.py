@@ -98,13 +98,13 @@ def take(block: Block, name: str, sales: Iterable[Sale]) -> Headroom:
 
 
 def _less(block: Block, room: Headroom, sale: Sale) -> Headroom:
-    side, energy = (room.up, room.energy_up_mwh) if sale.up else (room.down, room.energy_down_mwh)
+    side, energies = (room.up, room.energies_up_mwh) if sale.up else (room.down, room.energies_down_mwh)
     side = None if side is None else _after(block, side, 1.0, sale.mw)
-    energy = None if energy is None else _after(block, energy, sale.duration_h, sale.mw)
-    claim = Claim(sale.mw, sale.response_min, sale.deployed_share)
+    energies = tuple(_after(block, energy, sale.duration_h, sale.mw) for energy in energies)
+    claim = Claim(sale.mw, sale.response_min, sale.deployed_share, sale.duration_h)
     if sale.up:
-        return replace(room, up=side, energy_up_mwh=energy, claims_up=(*room.claims_up, claim))
-    return replace(room, down=side, energy_down_mwh=energy, claims_down=(*room.claims_down, claim))
+        return replace(room, up=side, energies_up_mwh=energies, claims_up=(*room.claims_up, claim))
+    return replace(room, down=side, energies_down_mwh=energies, claims_down=(*room.claims_down, claim))
 
 
 def _after(block: Block, free: Sequence[Linear], share: float, sold: Sequence[Linear]) -> Sequence[Linear]:
@@ -176,8 +176,10 @@ def report_spare(block: Block, sale: Sale, rooms: Sequence[Headroom], *, of: str
 
     def spare(t: int) -> float:
         free = [number(side[t]) for room in rooms if (side := room.up if sale.up else room.down) is not None]
-        energies = [room.energy_up_mwh if sale.up else room.energy_down_mwh for room in rooms]
-        held = [number(energy[t]) / sale.duration_h for energy in energies if energy is not None]
+        energies = [
+            energy for room in rooms for energy in (room.energies_up_mwh if sale.up else room.energies_down_mwh)
+        ]
+        held = [number(energy[t]) / sale.duration_h for energy in energies if sale.duration_h > 0]
         return min([*free, *held], default=0.0)
 
     block.report(SPARE, spare, "MW", "MW still free behind the sale; negative would not be deliverable", of=of)

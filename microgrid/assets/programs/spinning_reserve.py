@@ -48,8 +48,7 @@ class SpinningReserve(Declared):
             hold_speed(block, f"up.{name}", room, [sale], up=True)
             left = take(block, name, [sale])
             report_spare(block, sale, [left], of=name)
-            _keep_deliverable(block, name, left.up, "headroom")
-            _keep_deliverable(block, name, left.energy_up_mwh, "energy")
+            _keep_deliverable(block, name, left.up)
 
         @block.constraint(steps)
         def requirement(t: int) -> Relation:
@@ -57,14 +56,14 @@ class SpinningReserve(Declared):
             return total(share[t] for share in held.values()) >= required[t]
 
 
-def _keep_deliverable(block: Block, name: str, left: Sequence[Linear] | None, what: str) -> None:
+def _keep_deliverable(block: Block, name: str, left: Sequence[Linear] | None) -> None:
     """What is left of a provider's room must not fall below zero."""
     if left is None:
         return
 
-    @block.constraint(block.horizon.steps, of=f"{name}_{what}")
+    @block.constraint(block.horizon.steps, of=name)
     def deliverable(t: int) -> Relation:
-        r"""r_{i,t} \le headroom_{i,t} and D r_{i,t} \le energy_{i,t}"""
+        r"""r_{i,t} \le headroom_{i,t}"""
         return left[t] >= 0.0
 
 
