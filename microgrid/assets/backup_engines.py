@@ -96,12 +96,15 @@ class BackupEngines(Asset):
         permitted = (self.permit_h_per_year - self.test_h_per_year) * sum(hours) / HOURS_PER_YEAR
 
         window = Index("window", 1)
-        unused = block.variable("unused_engine_h", window, "h", "permitted engine hours left for calls")
+        left = block.terms(
+            lambda _: self.units * permitted - block.total(steps, lambda t: hours[t] * running[t]), window
+        )
+        unused = block.least_of("unused_engine_h", window, "h", "permitted engine hours left for calls", (left,))
 
         @block.constraint(window)
         def permit_hours(_: int) -> Relation:
-            r"""\sum_t \Delta_t n_t + z \le N H T / 8766"""
-            return unused[0] + block.total(steps, lambda t: hours[t] * running[t]) <= self.units * permitted
+            r"""z \le N H T / 8766 - \sum_t \Delta_t n_t"""
+            return unused[0] <= left[0]
 
         self._pay(block, power, running)
         block.injects(lambda t: power[t])

@@ -95,7 +95,7 @@ class Room(Declared):
 def room_below(block: Block, first: Sequence[Linear], second: Sequence[Linear], of: str = "") -> Sequence[Linear]:
     """Room to rise that two limits leave: a decision below both, since neither is the smaller at every step."""
     steps = block.horizon.steps
-    room = block.variable("room_to_rise_mw", steps, "MW", "room to draw more when called", of=of)
+    room = block.least_of("room_to_rise_mw", steps, "MW", "room to draw more when called", (first, second), of=of)
 
     @block.constraint(steps, of=of)
     def rise_of_use(t: int) -> Relation:

@@ -91,14 +91,16 @@ class Ups(Asset):
         self._close(block, energy)
         block.injects(lambda t: discharge[t] - charge[t])
         block.report("surplus_mwh", lambda t: energy[t + 1] - per_mw * load[t], "MWh", "energy beyond the ride-through")
+        free = block.terms(lambda t: load[t] - discharge[t] + charge[t])
+        surplus = (
+            block.terms(lambda t: self.discharge_efficiency * (energy[t] - per_mw * load[t])),
+            block.terms(lambda t: self.discharge_efficiency * (energy[t + 1] - per_mw * load[t])),
+        )
         block.headroom(
             Headroom(
-                up=self._carried_when_called(block, block.terms(lambda t: load[t] - discharge[t] + charge[t])),
+                up=self._carried_when_called(block, free, surplus),
                 down=block.terms(lambda t: power - charge[t] + discharge[t]),
-                energies_up_mwh=(
-                    block.terms(lambda t: self.discharge_efficiency * (energy[t] - per_mw * load[t])),
-                    block.terms(lambda t: self.discharge_efficiency * (energy[t + 1] - per_mw * load[t])),
-                ),
+                energies_up_mwh=surplus,
                 energies_down_mwh=(
                     block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t])),
                     block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t + 1])),
@@ -106,16 +108,22 @@ class Ups(Asset):
             )
         )
 
-    def _carried_when_called(self, block: Block, free: Sequence[Linear]) -> Sequence[Linear]:
+    def _carried_when_called(
+        self, block: Block, free: Sequence[Linear], surplus: Sequence[Sequence[Linear]]
+    ) -> Sequence[Linear]:
         """Load that a call may move to the cells: all that they do not carry, less what a call drops of it."""
         offered = block.campus.headrooms.get(self.protects)
         if offered is None or offered.up is None:
             return free
         steps, given = block.horizon.steps, offered.up
         ratio = block.numbers(number(term) for term in block.signal(f"{self.protects}.facility_per_it"))
-        carried = block.variable("carried_when_called_mw", steps, "MW", "load that a call may move to the cells")
-        dropped = block.variable(
-            "dropped_when_called_mw", steps, "MW", "power at the bus of the load that a call drops"
+        carried = block.least_of(
+            "carried_when_called_mw", steps, "MW", "load that a call may move to the cells", (free,),
+            energies_mwh=surplus,
+        )  # fmt: skip
+        uncarried = block.terms(lambda t: ratio[t] * (free[t] - carried[t]))
+        dropped = block.least_of(
+            "dropped_when_called_mw", steps, "MW", "power at the bus of the load that a call drops", (given, uncarried)
         )
 
         @block.constraint(steps)
@@ -125,8 +133,8 @@ class Ups(Asset):
 
         @block.constraint(steps)
         def not_both(t: int) -> Relation:
-            r"""z_t + x_t / PUE_t \le d_t - p^{dis}_t + p^{ch}_t"""
-            return carried[t] + (1.0 / ratio[t]) * dropped[t] <= free[t]
+            r"""x_t \le PUE_t (d_t - p^{dis}_t + p^{ch}_t - z_t)"""
+            return dropped[t] <= uncarried[t]
 
         block.campus.headrooms[self.protects] = replace(offered, up=dropped)
         return carried

@@ -169,6 +169,25 @@ class Block(ABC):
     ) -> Sequence[Linear]:
         """Declare one variable an index position; bounds may be a number or one value a position."""
 
+    def least_of(
+        self,
+        name: str,
+        index: Index,
+        unit: str,
+        meaning: str,
+        limits: Sequence[Sequence[Linear]],
+        *,
+        energies_mwh: Sequence[Sequence[Linear]] = (),
+        of: str = "",
+    ) -> Sequence[Linear]:
+        """Declare a decision that stands for the least of `limits`, where nobody knows which is the least.
+
+        Rows of the caller keep it below each. A result may hold any smaller value where no program needed more, so who
+        reads how far a part can move takes the least itself, and what `energies_mwh` sustain (`study.room`).
+        """
+        del limits, energies_mwh
+        return self.variable(name, index, unit, meaning, of=of)
+
     @abstractmethod
     def constraint(self, index: Iterable[int], *, of: str = "") -> Callable[[RowRule], RowRule]:
         """Declare the decorated rule for every position; its docstring is its equation, None skips."""

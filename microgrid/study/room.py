@@ -12,6 +12,7 @@ from microgrid.case.model import Case
 from microgrid.formulation.algebra import Linear, number
 from microgrid.formulation.block import Campus, Headroom
 from microgrid.formulation.evaluate import Reading, ValueBlock
+from microgrid.formulation.horizon import Index
 
 RESPONSE_MIN = 1.0
 """Time in which a part must reach a new output so that an island survives, for parts that state a ramp."""
@@ -27,12 +28,32 @@ class Room:
     down_mw: np.ndarray
 
 
+class ReachBlock(ValueBlock):
+    """A page read for what is possible: the least of limits is taken itself, not what the dispatch left there."""
+
+    def least_of(
+        self,
+        name: str,
+        index: Index,
+        unit: str,
+        meaning: str,
+        limits: Sequence[Sequence[Linear]],
+        *,
+        energies_mwh: Sequence[Sequence[Linear]] = (),
+        of: str = "",
+    ) -> Sequence[Linear]:
+        """Take the least of the limits and of what the energies sustain, never less than nothing."""
+        del name, index, unit, meaning, of
+        sides = [*map(_numbers, limits), *(_numbers(energy) * 60.0 / SUSTAIN_MIN for energy in energies_mwh)]
+        return [self._linear(entry) for entry in np.maximum(np.min(sides, axis=0), 0.0).tolist()]
+
+
 def rooms_of(case: Case, dispatched: xr.Dataset) -> dict[str, Room]:
     """Physical room of every asset that offers headroom, before programs have sold any of it."""
     values = {str(name): dispatched[name].to_numpy() for name in dispatched if dispatched[name].dtype.kind == "f"}
     campus, reading = Campus(), Reading()
     for name, asset in case.assets.items():
-        ValueBlock(name, asset, case.horizon, case.inputs, campus).read(values, reading)
+        ReachBlock(name, asset, case.horizon, case.inputs, campus).read(values, reading)
     return {name: _room(headroom) for name, headroom in campus.headrooms.items() if name in case.assets}
 
 

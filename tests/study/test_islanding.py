@@ -305,3 +305,57 @@ def test_only_running_units_answer_within_the_minute(tmp_path: Path) -> None:
     found = dispatch_case(case)
     assert found.dataset["hall.running"].to_numpy().tolist() == [1.0] * 4
     np.testing.assert_allclose(rooms_of(case, found.dataset)["hall"].up_mw[1:], 1.0)  # it starts in the first step
+
+
+BACKED = """
+name: backed
+time: {start: 2025-01-01, end: 2025-01-01T02:00, step_min: 60, zone: America/Chicago}
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 60, export_limit_mw: 30}
+  hall:
+    kind: ai_training
+    bus: HALL
+    room: {pue: 1.2, supply: {modules: 3, module_mw: 6, redundancy: N+1}}
+    jobs:
+      a: {power_mw: 10, min_power_mw: 10, work_mwh: 20, unfinished_usd_per_mwh: 900}
+      b: {power_mw: 10, min_power_mw: 1, work_mwh: 4, unfinished_usd_per_mwh: 900}
+  ups: {kind: ups, bus: HALL, power_mw: 12, energy_mwh: ENERGY, protects: hall, discharge_efficiency: 1}
+  backup: {kind: backup_engines, bus: HALL, units: 2, unit_power_mw: 2, permit_h_per_year: 4383, fuel_mmbtu_per_mwh: 9,
+           fuel_price_usd_per_mmbtu: 20}
+tariffs:
+  retail:
+    poi: grid
+    tariff: {id: flat, timezone: America/Chicago, charges: [{id: energy, kind: energy, price: 0.05}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("energy_mwh", "ups_mw", "hall_mw"),
+    [
+        # 12 MW for 5 minutes are 1 MWh. Beyond it 1.5 MWh carry 6 of the hall's 12 MW for 15 minutes, and the others
+        # may be dropped with their cooling as far as job b gives way: 1 MW; 2.875 MWh leave less than that, 0.5 MW.
+        (2.5, 6.0, 1.2),
+        (3.875, 11.5, 0.6),
+        (9.0, 12.0, 0.0),
+    ],
+)
+def test_room_is_read_from_the_state_and_not_from_what_idle_decisions_hold(
+    tmp_path: Path, energy_mwh: float, ups_mw: float, hall_mw: float
+) -> None:
+    (tmp_path / "case.yaml").write_text(BACKED.replace("ENERGY", str(energy_mwh)), encoding="utf-8")
+    case = load_case(tmp_path / "case.yaml")
+    state = {
+        "hall.a.running": 1.0, "hall.b.segment0_mw": 1.0, "ups.energy_mwh": energy_mwh, "backup.running": 1.0,
+        "backup.power_mw": 1.5,
+    }  # fmt: skip
+    idle = ("ups.carried_when_called_mw", "ups.dropped_when_called_mw", "hall.room_to_rise_mw")
+    found = []
+    for left in (0.0, 0.4):
+        values = {name: np.full(3 if name == "ups.energy_mwh" else 2, value) for name, value in state.items()}
+        values |= {name: np.full(2, left) for name in idle} | {"backup.unused_engine_h": np.full(1, left)}
+        dispatched = xr.Dataset({name: (f"dim_{len(value)}", value) for name, value in values.items()})
+        found.append(rooms_of(case, dispatched))
+    for name, up_mw in (("ups", ups_mw), ("hall", hall_mw), ("backup", 0.5)):
+        for rooms in found:
+            np.testing.assert_allclose(rooms[name].up_mw, up_mw, atol=1e-9)
+    np.testing.assert_allclose(found[0]["hall"].down_mw, found[1]["hall"].down_mw)
