@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from microgrid.assets.battery import Battery
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.assets.programs.ancillary_services import AncillaryServices
@@ -123,6 +124,106 @@ def test_shipped_terms_fill_in_what_the_case_does_not_state() -> None:
         contract(max_hours_per_term=24.0)
     with pytest.raises(ValidationError, match="each at most once"):
         contract(term_months=((1, 2), (2, 3)))
+
+
+# -- what is credited --------------------------------------------------------------------------------------------
+
+
+def battery(**fields: object) -> Battery:
+    """Full battery of 10 MW and 40 MWh that could carry any load here for the longest event."""
+    given = {"power_mw": 10.0, "energy_mwh": 40.0, "soc_min": 0.0, "soc_max": 1.0, "initial_energy_mwh": 40.0, **fields}
+    return Battery(bus="B", end="free", wear_usd_per_mwh=100.0, discharge_efficiency=1.0, **given)
+
+
+def test_no_credit_is_paid_below_the_firm_level(campus: Bench) -> None:
+    parts = {"site": FacilityLoad(bus="F", power_mw=2.0), "bess": battery()}
+    given = Interruptible(poi="poi", contract_mw=10.0, firm_service_level_mw=6.0, credit_usd_per_kw_month=0.744)
+    outcome = campus({**parts, "dr": given}, [50.0] * 2)
+    assert outcome.money["dr.interruptible_credit"] == pytest.approx(0.0)  # 2 MW of import lie below the level of 6
+    assert outcome["dr.paid"] == pytest.approx([0.0])
+
+
+def test_the_credit_is_on_the_average_import_above_the_firm_level(campus: Bench, axis: Bench) -> None:
+    given = {"contract_mw": 10.0, "credit_usd_per_kw_month": 0.744}
+    at_three = Interruptible(poi="poi", firm_service_level_mw=3.0, **given)
+    outcome = campus({"mine": fleet(), "dr": at_three}, [50.0, 150.0])
+    assert outcome["poi.import_mw"] == pytest.approx([10.0, 0.0])
+    assert outcome["dr.credited_mw"] == pytest.approx([2.0])  # 5 MW on average
+    assert outcome.money["dr.interruptible_credit"] == pytest.approx(-4.0)
+    assert outcome["dr.interruption.mine.sold_mw"][0] >= 7.0 - 1e-6  # all above the level must be ready to go
+    assert outcome["dr.interruption.mine.earned_usd"].sum() == pytest.approx(4.0)
+    assert sales_table(outcome.results, axis(2).hours, axis(2).local).earned_usd.sum() == pytest.approx(4.0)
+    # At 60 $ a MW and hour of average, a MWh more earns 60: more than the 50 that mining loses at 150.
+    rich = Interruptible(**{**at_three.model_dump(), "credit_usd_per_kw_month": 0.744 * 60.0})
+    outcome = campus({"mine": fleet(), "dr": rich}, [50.0, 150.0])
+    assert outcome["poi.import_mw"] == pytest.approx([10.0, 10.0])
+    assert outcome["dr.credited_mw"] == pytest.approx([7.0])
+
+
+def test_subscribed_drop_is_taken_from_what_is_consumed(campus: Bench) -> None:
+    parts = {"site": FacilityLoad(bus="F", power_mw=2.0), "bess": battery(), "dr": contract(delivers="drop")}
+    outcome = campus(parts, [50.0] * 2, export_limit_mw=10.0)
+    assert outcome["dr.interruption.bess.sold_mw"] == pytest.approx([2.0, 2.0])  # it could give 10; 2 are consumed
+    assert outcome.money["dr.interruptible_credit"] == pytest.approx(-4.0)
+    parts = {"mine": fleet(), "dr": contract(delivers="drop")}
+    outcome = campus(parts, [50.0, 150.0])
+    assert outcome["dr.interruption.mine.sold_mw"] == pytest.approx([10.0, 0.0])
+    assert outcome.money["dr.interruptible_credit"] == pytest.approx(-10.0)  # 5 MW on average, 2 $ for both hours
+    outcome = campus(parts, [50.0, 150.0], series={"dr.callable": [1, 0]})
+    assert outcome.money["dr.interruptible_credit"] == pytest.approx(-20.0)
+
+
+def test_a_call_takes_the_drop_off_the_baseline(campus: Bench) -> None:
+    given = contract(delivers="drop", baseline_mw=8.0, min_subscribed_mw=3.0, max_subscribed_mw=3.0)
+    outcome = campus({"mine": fleet(), "dr": given}, [50.0, 50.0], series={"dr.called": [0, 1]})
+    assert outcome["poi.import_mw"] == pytest.approx([10.0, 5.0])
+    with pytest.raises(ValidationError, match="firm_service_level_mw belongs to delivers: firm_service_level"):
+        Interruptible(
+            poi="poi", contract_mw=10.0, delivers="drop", firm_service_level_mw=2.0, credit_usd_per_kw_month=1.0
+        )
+    with pytest.raises(ValidationError, match="baseline_mw belongs to delivers: drop"):
+        contract(baseline_mw=2.0)
+
+
+def test_a_month_in_which_no_call_may_come_pays_nothing(campus: Bench) -> None:
+    parts = {"mine": fleet(), "dr": contract(credit_usd_per_kw_month=5.0, callable=0.0)}
+    assert campus(parts, [50.0])["dr.subscribed_mw"].size == 1
+    assert campus(parts, [50.0]).money["dr.interruptible_credit"] == pytest.approx(0.0)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.lists(st.floats(0.0, 140.0), min_size=4, max_size=4),
+    st.lists(st.floats(0.0, 12.0), min_size=4, max_size=4),
+    st.floats(0.0, 9.0),
+    st.sampled_from(["firm_service_level", "drop"]),
+    st.floats(0.1, 80.0),
+)
+def test_no_more_is_credited_than_the_contract_pays_and_could_be_dropped(
+    campus: Bench, prices: list[float], loads: list[float], firm: float, delivers: str, usd: float
+) -> None:
+    drop = delivers == "drop"
+    own = {"max_subscribed_mw": 10.0 - firm} if drop else {"firm_service_level_mw": firm}
+    program = Interruptible(
+        poi="poi", contract_mw=10.0, delivers=delivers, credit_usd_per_kw_month=usd * 0.744, max_event_h=2.0, **own
+    )
+    parts = {
+        "site": FacilityLoad(bus="F", power_mw=0.0),
+        "mine": fleet(),
+        "bess": battery(power_mw=12.0),
+        "dr": program,
+    }
+    outcome = campus(parts, prices, series={"site.power_mw": loads}, export_limit_mw=5.0, gap=1e-6)
+    import_, held = (
+        outcome["poi.import_mw"],
+        sum(outcome[f"dr.interruption.{name}.sold_mw"] for name in ("mine", "bess")),
+    )
+    most = np.minimum(import_, 10.0 - firm).mean() if drop else max(0.0, import_.mean() - firm)
+    credit = -outcome.money["dr.interruptible_credit"]
+    assert credit <= usd * 4.0 * most + 1e-3
+    assert (held <= import_ + 1e-5 if drop else held >= import_ - firm - 1e-5).all()
+    earned = sum(outcome[f"dr.interruption.{name}.earned_usd"].sum() for name in ("mine", "bess"))
+    assert earned == pytest.approx(credit, rel=1e-6, abs=1e-3)
 
 
 # -- relays ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.programs.interruption_calls import Caps, allowed_events, interruptible_terms
+from microgrid.assets.programs.interruption_credit import OpenSteps, average, load_above_firm, open_steps, pay_credit
 from microgrid.assets.programs.program import Program
 from microgrid.assets.programs.sales import (
     Sale,
@@ -26,21 +27,25 @@ from microgrid.assets.programs.sales import (
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block, Headroom
-from microgrid.formulation.horizon import Horizon
-from microgrid.formulation.months import month_shares
 from microgrid.schema.quantity import Profile, quantity
 
 
 class Interruptible(Program):
-    """Load above a firm service level, given up on call.
+    """Load given up on call: all above a firm service level, or the MW subscribed out of what is consumed.
 
-    The campus subscribes MW below its `contract_mw`; the rest is its firm service level. Both are decisions by month or
-    contract term, or given by `firm_service_level_mw`. In a called step import stays at that level, or pays for buying
-    through. In every step in which a call may come, assets must stand ready to bring import down to it within the
-    notice and for the longest event, with MW and speed that no other program has sold. The credit pays for those MW:
-    what is subscribed below a load that is not there earns nothing.
+    ``delivers: firm_service_level``: the campus subscribes MW below its `contract_mw`; the rest is its firm service
+    level. Both are decisions by month or contract term, or given by `firm_service_level_mw`. In a called step import
+    stays at that level, or pays for buying through. In every step in which a call may come, assets must stand ready to
+    bring import down to it within the notice and for the longest event, with MW and speed that no other program has
+    sold. The credit is on the average import of those steps less the firm level, and nothing where it lies below.
 
-    `terms` fills in what a shipped program states (notice, caps, contract terms); a field stated in the case wins.
+    ``delivers: drop``: the MW subscribed come off what is consumed at the time. The credit is on the MW, of those
+    subscribed, that assets stand ready to drop out of import that is there, on average over the steps in which a call
+    may come. In a called step import stays as far as subscribed below `baseline_mw`, what the utility reckons without
+    the call.
+
+    A month in which no call may come earns nothing. `terms` fills in what a shipped program states (notice, caps,
+    contract terms); a field stated in the case wins.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -51,16 +56,25 @@ class Interruptible(Program):
     kind: Literal["interruptible"] = "interruptible"
     terms: str = Field("", description="shipped terms, e.g. ercot_ers_30; none when empty")
     contract_mw: float = quantity("MW", "import that the contract reckons with", symbol=r"\bar P", gt=0)
+    delivers: Literal["firm_service_level", "drop"] = Field(
+        "firm_service_level",
+        description="firm_service_level: import comes down to a level, paid by the average import above it; drop: the "
+        "MW subscribed come off what is consumed at the time, paid as far as they are held ready",
+    )
     firm_service_level_mw: float | None = quantity(
         "MW", "import that cannot be interrupted, where it is given; a decision when absent", default=None, ge=0
     )
+    baseline_mw: Profile | None = quantity(
+        "MW", "import that the utility reckons without a call, from which a drop counts; contract_mw when absent",
+        symbol="B_t", default=None, ge=0,
+    )  # fmt: skip
     max_subscribed_mw: float = quantity(
         "MW", "most MW that may be subscribed; what a given firm service level leaves when absent", symbol=r"\bar I",
         default=0.0, ge=0,
     )  # fmt: skip
     min_subscribed_mw: float = quantity("MW", "MW subscribed at least", default=0.0, ge=0)
     credit_usd_per_kw_month: float = quantity(
-        "$/kW-month", "credit on MW held ready within those subscribed", symbol="c", ge=0
+        "$/kW-month", "credit on average import above the firm level, or on MW held ready for a drop", symbol="c", ge=0
     )
     called: Profile = quantity("1", "1 where the utility calls (a scenario), else 0", default=0.0, ge=0, le=1)
     callable: Profile = quantity("1", "1 where a call may come, else 0", default=1.0, ge=0, le=1)
@@ -112,6 +126,10 @@ class Interruptible(Program):
                 )
         elif self.max_subscribed_mw == 0:
             raise ValueError("give max_subscribed_mw, or firm_service_level_mw where the firm level is given")
+        if self.delivers == "drop" and self.firm_service_level_mw is not None:
+            raise ValueError("firm_service_level_mw belongs to delivers: firm_service_level")
+        if self.delivers != "drop" and self.baseline_mw is not None:
+            raise ValueError("baseline_mw belongs to delivers: drop")
         self._check_terms()
         return self
 
@@ -135,7 +153,7 @@ class Interruptible(Program):
 
     def formulate(self, block: Block) -> None:
         """Write the subscription, calls, readiness and money."""
-        months = block.horizon.months
+        months, contract = block.horizon.months, self.contract_mw
         subscribed = block.variable(
             "subscribed_mw", months, "MW", "interruptible MW subscribed in the month",
             lower=self.min_subscribed_mw, upper=self.max_subscribed_mw,
@@ -143,52 +161,25 @@ class Interruptible(Program):
         called = [False] * block.horizon.count
         for event in allowed_events(self.caps, block.horizon, block.profile("called")):
             called[event.first : event.last] = [True] * (event.last - event.first)
-        over = self._curtail(block, subscribed, called)
-        open_ = [entry > 0 and not busy for entry, busy in zip(block.profile("callable"), called, strict=True)]
-        rates = self._rates(block.horizon, open_)
-        sales = self._stand_ready(block, subscribed, open_, rates)
-        self._credit(block, subscribed, sales, open_)
-
-        if over is not None and self.buy_through_usd_per_mwh:
-            rate, hours = self.buy_through_usd_per_mwh, block.horizon.hours
-
-            @block.cost(block.horizon.steps)
-            def buy_through(t: int) -> Linear:
-                r"""c^{bt} \Delta_t o_t"""
-                return (rate * hours[t]) * over[t]
-
+        self._curtail(block, subscribed, called)
+        callable_ = block.profile("callable")
+        when = open_steps(block, [callable_[t] > 0 and not called[t] for t in block.horizon.steps])
+        sales = self._stand_ready(block, subscribed, when)
+        if self.delivers == "drop":
+            credited = average(block, block.terms(lambda t: sum_of(sale.mw[t] for sale in sales)), when)
+        else:
+            firm, highest = block.terms(lambda m: contract - subscribed[m], months), contract - self.min_subscribed_mw
+            above = average(block, block.signal(f"{self.poi}.import_mw"), when), firm
+            credited = load_above_firm(block, above, (self.max_subscribed_mw, highest))
+            block.report(
+                "firm_service_level_mw", lambda m: firm[m], "MW", "import that cannot be interrupted", index=months
+            )
+        earned_by = pay_credit(block, self.credit_usd_per_kw_month, credited, sales, when)
+        for sale in sales:
+            rooms = [block.campus.headrooms[name] for name in (sale.provider, site(self.poi))]
+            report_sale(block, sale, rooms, earned_by(sale))
         self._tie_term(block, subscribed)
-        block.report(
-            "firm_service_level_mw", lambda month: self.contract_mw - subscribed[month], "MW",
-            "import that cannot be interrupted", index=months,
-        )  # fmt: skip
         block.report("called", lambda t: float(called[t]), "1", "1 in a step of a call within the caps")
-
-    def _rates(self, horizon: Horizon, open_: Sequence[bool]) -> list[float]:
-        """Credit of a MW held for an hour, $/MWh: that of a month spread over the hours in which a call may come."""
-        share, open_h = month_shares(horizon), _open_hours(horizon, open_)
-        return [
-            1000.0 * self.credit_usd_per_kw_month * share[month] / open_h[month] if here else 0.0
-            for month, here in zip(horizon.month_of, open_, strict=True)
-        ]
-
-    def _credit(self, block: Block, subscribed: Sequence[Linear], sales: Sequence[Sale], open_: Sequence[bool]) -> None:
-        """Pay for the MW held on average while a call may come; a month of nothing but calls pays as subscribed."""
-        horizon = block.horizon
-        share, open_h = month_shares(horizon), _open_hours(horizon, open_)
-        steps: list[list[int]] = [[] for _ in horizon.months]
-        for t in horizon.steps:
-            if open_[t]:
-                steps[horizon.month_of[t]].append(t)
-
-        @block.revenue(horizon.months)
-        def interruptible_credit(month: int) -> Linear:
-            r"""1000 c \mu_m \sum_t \Delta_t \sum_i r_{i,t} / \sum_t \Delta_t , \mu of the month in the window"""
-            rate = 1000.0 * self.credit_usd_per_kw_month * share[month]
-            if not open_h[month]:
-                return rate * subscribed[month]
-            held = [(rate * horizon.hours[t] / open_h[month]) * sale.mw[t] for t in steps[month] for sale in sales]
-            return sum_of(held)
 
     def _tie_term(self, block: Block, subscribed: Sequence[Linear]) -> None:
         """Keep the subscription through a contract term, where it is made for one."""
@@ -202,73 +193,93 @@ class Interruptible(Program):
             r"""I_m = I_{m-1} within a contract term"""
             return subscribed[month] == subscribed[month - 1]
 
-    def _curtail(self, block: Block, subscribed: Sequence[Linear], called: Sequence[bool]) -> Sequence[Linear] | None:
-        import_, month_of = block.signal(f"{self.poi}.import_mw"), block.horizon.month_of
+    def _curtail(self, block: Block, subscribed: Sequence[Linear], called: Sequence[bool]) -> None:
+        """Keep import down in called steps, or pay for buying through."""
+        import_, month_of, steps = block.signal(f"{self.poi}.import_mw"), block.horizon.month_of, block.horizon.steps
+        given = self.baseline_mw is not None
+        before = block.profile("baseline_mw") if given else block.numbers([self.contract_mw] * block.horizon.count)
         over = None
         if self.buy_through_usd_per_mwh is not None:
             over = block.variable(
-                "over_mw", block.horizon.steps, "MW", "import above the firm service level in a call",
+                "over_mw", steps, "MW", "import above what a call leaves",
                 upper=[self.contract_mw if entry else 0.0 for entry in called],
             )  # fmt: skip
+            self._buy_through(block, over, self.buy_through_usd_per_mwh)
 
-        @block.constraint([t for t in block.horizon.steps if called[t]])
-        def firm_service(t: int) -> Relation:
-            r"""p^{imp}_t \le \bar P - I_m + o_t"""
-            level = self.contract_mw - subscribed[month_of[t]]
-            return import_[t] <= (level if over is None else level + over[t])
+        @block.constraint([t for t in steps if called[t]])
+        def curtailed(t: int) -> Relation:
+            r"""p^{imp}_t \le \bar P - I_m + o_t , with the baseline B_t for \bar P where one is given"""
+            left = before[t] - subscribed[month_of[t]]
+            return import_[t] <= (left if over is None else left + over[t])
 
-        return over
+    @staticmethod
+    def _buy_through(block: Block, over: Sequence[Linear], usd_per_mwh: float) -> None:
+        hours = block.horizon.hours
 
-    def _stand_ready(
-        self, block: Block, subscribed: Sequence[Linear], open_: Sequence[bool], rates: Sequence[float]
-    ) -> list[Sale]:
-        """Hold MW of assets that can bring import down to the firm level whenever a call may come."""
-        month_of, import_ = block.horizon.month_of, block.signal(f"{self.poi}.import_mw")
+        @block.cost(block.horizon.steps)
+        def buy_through(t: int) -> Linear:
+            r"""c^{bt} \Delta_t o_t"""
+            return (usd_per_mwh * hours[t]) * over[t]
+
+    def _stand_ready(self, block: Block, subscribed: Sequence[Linear], when: OpenSteps) -> list[Sale]:
+        """Hold MW of assets that can bring import down as far as is subscribed whenever a call may come."""
         names = self.providers or tuple(name for name in sellers(block) if room_of(block, name).up is not None)
-        sales = [self._hold(block, name, room_of(block, name), open_, rates) for name in names]
-
-        @block.constraint([t for t in block.horizon.steps if open_[t]])
-        def readiness(t: int) -> Relation:
-            r"""\sum_i r_{i,t} \ge p^{imp}_t - (\bar P - I_m)"""
-            firm = self.contract_mw - subscribed[month_of[t]]
-            return sum_of(sale.mw[t] for sale in sales) >= import_[t] - firm
-
-        @block.constraint([t for t in block.horizon.steps if open_[t]])
-        def no_more_than_subscribed(t: int) -> Relation:
-            r"""\sum_i r_{i,t} \le I_m"""
-            return sum_of(sale.mw[t] for sale in sales) <= subscribed[month_of[t]]
-
-        meter = open_meter(block, self.poi, None, None)
-        free = meter.up
+        sales = [self._hold(block, name, room_of(block, name), when) for name in names]
+        held = block.terms(lambda t: sum_of(sale.mw[t] for sale in sales))
+        self._hold_within(block, subscribed, held, when)
+        free = open_meter(block, self.poi, None, None).up
         if free is not None and sales:
 
-            @block.constraint([t for t in block.horizon.steps if open_[t]])
+            @block.constraint(when.all)
             def meter_room(t: int) -> Relation:
                 r"""\sum_i r_{i,t} \le p^{imp}_t - p^{exp}_t + \bar P^{exp} less what other programs sold"""
-                return sum_of(sale.mw[t] for sale in sales) <= free[t]
+                return held[t] <= free[t]
 
         if self.calls_exempt_from_ramp:
-            left = take(block, site(self.poi), [replace(sale, response_min=inf) for sale in sales])
+            take(block, site(self.poi), [replace(sale, response_min=inf) for sale in sales])
         else:
             hold_meter_speed(block, self.poi, sales, up=True)
-            left = take(block, site(self.poi), sales)
-        for sale in sales:
-            report_sale(block, sale, [block.campus.headrooms[sale.provider], left])
+            take(block, site(self.poi), sales)
         return sales
 
-    def _hold(self, block: Block, provider: str, room: Headroom, open_: Sequence[bool], rates: Sequence[float]) -> Sale:
+    def _hold_within(self, block: Block, subscribed: Sequence[Linear], held: Sequence[Linear], when: OpenSteps) -> None:
+        import_, month_of = block.signal(f"{self.poi}.import_mw"), block.horizon.month_of
+
+        @block.constraint(when.all)
+        def no_more_than_subscribed(t: int) -> Relation:
+            r"""\sum_i r_{i,t} \le I_m"""
+            return held[t] <= subscribed[month_of[t]]
+
+        if self.delivers == "drop":
+
+            @block.constraint(when.all)
+            def out_of_consumption(t: int) -> Relation:
+                r"""\sum_i r_{i,t} \le p^{imp}_t"""
+                return held[t] <= import_[t]
+
+        else:
+
+            @block.constraint(when.all)
+            def readiness(t: int) -> Relation:
+                r"""\sum_i r_{i,t} \ge p^{imp}_t - (\bar P - I_m)"""
+                return held[t] >= import_[t] - (self.contract_mw - subscribed[month_of[t]])
+
+    def _hold(self, block: Block, provider: str, room: Headroom, when: OpenSteps) -> Sale:
         steps, of = block.horizon.steps, f"interruption.{provider}"
         most = min(self.max_subscribed_mw, room.ramp_mw_per_min * self.notice_min)
-        upper = [most if entry else 0.0 for entry in open_]
+        upper = [0.0] * block.horizon.count
+        for t in when.all:
+            upper[t] = most
         mw = block.variable("sold_mw", steps, "MW", "MW held ready for a call", upper=upper, of=of)
-        sale = Sale("interruption", provider, mw, self.max_event_h, rates, response_min=self.notice_min)
+        unpriced = [0.0] * block.horizon.count  # paid by month
+        sale = Sale("interruption", provider, mw, self.max_event_h, unpriced, response_min=self.notice_min)
         side = room.up
         if side is None:
             raise InvalidInput(
                 Problem("cannot drop load or raise output", field=f"{block.name}.providers", value=provider)
             )
 
-        @block.constraint([t for t in steps if open_[t]], of=of)
+        @block.constraint(when.all, of=of)
         def capacity(t: int) -> Relation:
             r"""r_{i,t} \le h_{i,t}"""
             return mw[t] <= side[t]
@@ -276,14 +287,6 @@ class Interruptible(Program):
         hold_speed(block, of, room, [sale], up=True)
         take(block, provider, [sale])
         return sale
-
-
-def _open_hours(horizon: Horizon, open_: Sequence[bool]) -> list[float]:
-    """Hours of every local month in which a call may come."""
-    hours = [0.0] * horizon.months.size
-    for month, span, here in zip(horizon.month_of, horizon.hours, open_, strict=True):
-        hours[month] += span if here else 0.0
-    return hours
 
 
 __all__ = ["Interruptible"]

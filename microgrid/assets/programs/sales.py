@@ -14,7 +14,7 @@ import pandas as pd
 
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, number, total
-from microgrid.formulation.block import Block, Claim, Headroom
+from microgrid.formulation.block import Block, Claim, Headroom, Rule
 
 Terms = Sequence[Linear] | Sequence[float]
 SOLD, HELD, SPARE, EARNED, CALLED = "sold_mw", "held_mw", "spare_mw", "earned_usd", "called_mw"
@@ -155,17 +155,14 @@ def _respond(block: Block, of: str, reach_mw: Terms, together: Sequence[Sequence
         return sum_of(mw[t] for mw in together) <= scale * reach_mw[t]
 
 
-def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom]) -> None:
-    """Report what a sale earns and the MW that were still free behind it (provider and meter), never negative."""
-    of, hours = f"{sale.service}.{sale.provider}", block.horizon.hours
-    block.report(
-        EARNED,
-        lambda t: (hours[t] * sale.price_usd_per_mwh[t]) * sale.mw[t],
-        "$",
-        "payment for the capacity sold",
-        of=of,
-    )
+def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom], earned: Rule | None = None) -> None:
+    """Report what a sale earns and the MW that were still free behind it (provider and meter), never negative.
 
+    `earned` tells the payment of a step, USD, where it is not the price of the MW sold.
+    """
+    of, hours = f"{sale.service}.{sale.provider}", block.horizon.hours
+    by_price: Rule = lambda t: (hours[t] * sale.price_usd_per_mwh[t]) * sale.mw[t]  # noqa: E731 - one of two rules
+    block.report(EARNED, earned or by_price, "$", "payment for the capacity sold", of=of)
     if sale.deployed_share:
         block.report(CALLED, lambda t: sale.deployed_share * sale.mw[t], "MW", "energy expected to be called", of=of)
     report_spare(block, sale, rooms, of=of)
