@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import nan
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from microgrid.assets.asset import Asset
-from microgrid.assets.expected_calls import expected_calls_mw
+from microgrid.assets.expected_calls import expected_calls_mw, largest_share_called
 from microgrid.assets.room import Room, room_below
 from microgrid.assets.training_job import TrainingJob, Window
 from microgrid.assets.training_run import Run, write_job
 from microgrid.assets.training_work import complete_job, share_calls
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
+from microgrid.formulation.horizon import Index
+from microgrid.formulation.ramping import speed_left
 from microgrid.schema.quantity import quantity
 
 
@@ -61,7 +65,7 @@ class AiTraining(Asset):
 
     def formulate(self, block: Block) -> None:
         """Write every job, the room they share, and the power at the bus."""
-        plans = {name: windows for name, job in self.jobs.items() if (windows := job.windows(block.horizon))}
+        plans = {name: windows for name, job in self.jobs.items() if (windows := _plan(block, name, job))}
         runs = {name: write_job(block, name, self.jobs[name], windows) for name, windows in plans.items()}
         ratio = self.room.facility_per_it(block)
         it_power = _gather(block, runs, "power")
@@ -87,7 +91,7 @@ class AiTraining(Asset):
         if called is not None:
             it_called = block.terms(lambda t: (1.0 / ratio[t]) * called[t])
             giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
-            lost = share_calls(block, giving, it_called)
+            lost = share_calls(block, giving, it_called, largest_share_called(block, up=True))
         for name, run in runs.items():
             complete_job(block, name, self.jobs[name], plans[name], run, lost.get(name))
 
@@ -99,16 +103,28 @@ class AiTraining(Asset):
         down = _gather(block, runs, "room_up_mw")
         if sum(job.power_mw for job in self.jobs.values()) > limit:
             down = room_below(block, down, block.terms(lambda t: limit - it_power[t]))
-        ramps = [job.ramp_mw_per_min for job in self.jobs.values() if job.ramp_mw_per_min is not None]
-        # All that is sold may come from the slowest job, so its ramp bounds the room.
-        slowest = min(ramps, default=float("inf")) * min(ratio)
+        # All that is sold may come from one job, so the ramp of each, less what its schedule takes of it, is a bound.
         block.headroom(
             Headroom(
                 up=block.terms(lambda t: ratio[t] * up[t]),
                 down=block.terms(lambda t: ratio[t] * down[t]),
-                ramp_mw_per_min=slowest,
+                speeds_up=self._speeds(block, giving, ratio, rising=False),
+                speeds_down=self._speeds(block, runs, ratio, rising=True),
             )
         )
+
+    def _speeds(
+        self, block: Block, runs: Mapping[str, Run], ratio: Sequence[float], *, rising: bool
+    ) -> tuple[Sequence[Linear], ...]:
+        """Speed at the bus that the schedule of every job with a ramp leaves, MW/min."""
+        speeds = []
+        for name, run in runs.items():
+            ramp = self.jobs[name].ramp_mw_per_min
+            if ramp is not None:
+                power = block.terms(run.power_at)
+                left = speed_left(block, ramp, power, rising=rising, previous=run.span.step_before)
+                speeds.append(_scaled(block, ratio, left))
+        return tuple(speeds)
 
     def _limit_room(self, block: Block, it_power: Sequence[Linear]) -> None:
         limit = self.room.it_limit_mw
@@ -119,6 +135,30 @@ class AiTraining(Asset):
         def redundant_supply(t: int) -> Relation:
             r"""\sum_j p_{j,t} \le \bar p^{IT}"""
             return it_power[t] <= limit
+
+
+def _plan(block: Block, name: str, job: TrainingJob) -> Sequence[Window]:
+    """Windows of a job; none, which the result says, where its time lies outside the horizon."""
+    windows = job.windows(block.horizon, block.carried(f"{name}.work_done_mwh", nan))
+    if not windows:
+        block.report(
+            "work_owed_mwh", lambda _: 0.0, "MWh", "work owed within the horizon: the job lies outside it",
+            index=Index(f"{block.name}.{name}.windows", 1), of=name,
+        )  # fmt: skip
+    elif windows[0].first >= windows[-1].last:
+        raise InvalidInput(
+            Problem(
+                f"no whole step of {block.horizon.step_min} min of the case lies between arrival and deadline",
+                "leave more time, give grace_h, or use shorter steps",
+                f"{block.name}.jobs.{name}.deadline",
+                str(job.deadline),
+            )
+        )
+    return windows
+
+
+def _scaled(block: Block, factor: Sequence[float], terms: Sequence[Linear]) -> Sequence[Linear]:
+    return block.terms(lambda t: factor[t] * terms[t])
 
 
 def _gather(block: Block, runs: Mapping[str, Run], what: str) -> Sequence[Linear]:

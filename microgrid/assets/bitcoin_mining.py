@@ -160,7 +160,6 @@ class BitcoinMining(Asset):
             Headroom(
                 up=block.terms(lambda t: power[t] - least[t]),
                 down=block.terms(lambda t: most[t] - power[t]),
-                ramp_mw_per_min=min(entry or float("inf") for entry in (drop, restart)),
                 speeds_up=() if drop is None else (speed_left(block, drop, power, rising=False),),
                 speeds_down=() if restart is None else (speed_left(block, restart, power, rising=True),),
             )

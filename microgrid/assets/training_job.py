@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import pairwise
-from math import sqrt
+from math import isnan, nan, sqrt
 from typing import Literal, Self
 
 import numpy as np
@@ -170,40 +170,63 @@ class TrainingJob(Declared):
         corners = upper_hull(start, [point for point in points if point[0] > start[0] + 1e-12])
         return [(share * power, output * power) for share, output in corners]
 
-    def windows(self, horizon: Horizon) -> list[Window]:
-        """Windows of the job that meet the horizon; work is owed in proportion to the part inside it."""
+    def windows(self, horizon: Horizon, done_mwh: float = nan) -> list[Window]:
+        """Windows of the job that meet the horizon; of the work left at its start, they owe the part inside it.
+
+        `done_mwh` is what was done of the first window before; in proportion to its time when not a number. Work left
+        after its deadline is owed as long as it counts (`grace_h`). A window that no whole step fits in has none.
+        """
         if self.repeat:
-            return _periods(horizon, self.repeat, self.work_owed_mwh)
+            return _periods(horizon, self.repeat, self.work_owed_mwh, done_mwh)
         times = horizon.times
         span = pd.Timedelta(minutes=horizon.step_min)
         start, end = times[0], times[-1] + span
         arrival = _instant(self.arrival, horizon.zone) or start
         deadline = _instant(self.deadline, horizon.zone) or end
         grace = deadline + pd.Timedelta(hours=self.grace_h)
-        first = int(times.searchsorted(max(arrival, start), side="left"))
-        due = int((times + span).searchsorted(min(deadline, end), side="right"))
-        last = int((times + span).searchsorted(min(grace, end), side="right"))
-        if first >= due:
+        if grace <= start or arrival >= end:
             return []
-        inside = min(deadline, end) - max(arrival, start)
-        return [Window(first, due, max(due, last), self.work_owed_mwh * float(inside / (deadline - arrival)))]
+        work = _owed(self.work_owed_mwh, (arrival, deadline), (start, end), done_mwh)
+        first = int(times.searchsorted(max(arrival, start), side="left"))
+        due, last = (int((times + span).searchsorted(instant, side="right")) for instant in (deadline, grace))
+        if (deadline <= start and work == 0) or (grace > end and first >= last):  # done before, or begins at the end
+            return []
+        return [Window(first, max(first, due), max(first, last), work)]
 
 
-def _periods(horizon: Horizon, period: Period, work_mwh: float) -> list[Window]:
+def _owed(
+    work_mwh: float,
+    window: tuple[pd.Timestamp, pd.Timestamp],
+    horizon: tuple[pd.Timestamp, pd.Timestamp],
+    done_mwh: float,
+) -> float:
+    """Work of a window that is owed in the horizon: what is left at its start, in proportion to the time left.
+
+    A window that ended before the horizon and has no stated arrival begins with the horizon, with all of its work.
+    """
+    (begins, ends), (start, end) = window, horizon
+    now = min(max(begins, start), ends)
+    gone = float((now - begins) / (ends - begins)) if ends > begins else 0.0
+    done = work_mwh * gone if isnan(done_mwh) else done_mwh
+    inside = 1.0 if ends <= end else float((end - now) / (ends - now))
+    return max(0.0, work_mwh - done) * inside
+
+
+def _periods(horizon: Horizon, period: Period, work_mwh: float, done_mwh: float) -> list[Window]:
     local = horizon.local
     naive = local.tz_localize(None)
     labels = naive.to_period(_FREQUENCY[period])
-    found = []
+    reach = horizon.times[0], horizon.times[-1] + pd.Timedelta(minutes=horizon.step_min)
+    found: list[Window] = []
     for label in labels.unique():
         inside = np.flatnonzero(np.asarray(labels == label))
         first, last = int(inside[0]), int(inside[-1]) + 1
-        hours = sum(horizon.hours[first:last])
-        begins = pd.Timestamp(label.start_time).tz_localize(horizon.zone, nonexistent="shift_forward", ambiguous=True)
-        ends = pd.Timestamp((label + 1).start_time).tz_localize(
-            horizon.zone, nonexistent="shift_forward", ambiguous=True
+        begins, ends = (
+            pd.Timestamp(edge.start_time).tz_localize(horizon.zone, nonexistent="shift_forward", ambiguous=True)
+            for edge in (label, label + 1)
         )
-        share = hours / ((ends - begins).total_seconds() / 3600.0)
-        found.append(Window(first, last, last, work_mwh * min(1.0, share)))
+        work = _owed(work_mwh, (begins, ends), reach, nan if found else done_mwh)
+        found.append(Window(first, last, last, work))
     return found
 
 

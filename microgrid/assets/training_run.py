@@ -30,6 +30,11 @@ class Span:
             return position - 1
         return self.index.size - 1 if self.wraps else None
 
+    def step_before(self, t: int) -> int | None:
+        """Step of the horizon before step `t`, None at the job's first and outside."""
+        before = self.before(t - self.first) if self.holds(t) else None
+        return None if before is None else self.first + before
+
     def recent(self, position: int, count: int) -> list[int]:
         """Last `count` positions up to and including `position`."""
         if self.wraps:
@@ -48,6 +53,10 @@ class Run:
     room_up_mw: Sequence[Linear]
     started: Sequence[Linear] | None
 
+    def power_at(self, t: int) -> Linear:
+        """IT power at step `t` of the horizon, nothing outside the job's own steps."""
+        return self.power[t - self.span.first] if self.span.holds(t) else total([0.0])
+
 
 def write_job(block: Block, name: str, job: TrainingJob, windows: Sequence[Window]) -> Run:
     """Write one job on the steps of its windows."""
@@ -58,9 +67,7 @@ def write_job(block: Block, name: str, job: TrainingJob, windows: Sequence[Windo
     span = Span(index, first, whole and block.horizon.wraps)
     run = write_synchronous(block, name, job, span) if job.synchronous else write_elastic(block, name, job, span)
     _limit_ramp(block, name, job, run)
-    block.report(
-        "power_mw", lambda t: run.power[t - first] if span.holds(t) else 0.0, "MW", "IT power of the job", of=name
-    )
+    block.report("power_mw", run.power_at, "MW", "IT power of the job", of=name)
     return run
 
 
@@ -81,7 +88,11 @@ def write_synchronous(block: Block, name: str, job: TrainingJob, span: Span) -> 
     """Write a job that runs as one block: a binary a step, starts, minimum run, segments above its lowest power."""
     index, hull, idle = span.index, job.hull(), job.idle_power_mw
     running = block.variable("running", index, "1", "job is running", upper=1.0, integer=True, of=name)
-    started = block.variable("started", index, "1", "job starts", upper=1.0, of=name)
+    needed = block.horizon.steps_in(job.min_run_h)
+    # A job that ends before the horizon does starts no run that it could not complete.
+    last_start = index.size - (needed if span.first + index.size < block.horizon.count else 0)
+    may_start = [1.0 if k <= last_start else 0.0 for k in index]
+    started = block.variable("started", index, "1", "job starts", upper=may_start, of=name)
     before_first = block.carried(f"{name}.running", 0.0)
 
     @block.constraint(index, of=name)
@@ -90,7 +101,6 @@ def write_synchronous(block: Block, name: str, job: TrainingJob, span: Span) -> 
         before = span.before(k)
         return started[k] >= running[k] - (before_first if before is None else running[before])
 
-    needed = block.horizon.steps_in(job.min_run_h)
     if needed > 1:
 
         @block.constraint(index, of=name)

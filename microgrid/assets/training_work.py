@@ -12,12 +12,17 @@ from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Index
 
 
-def share_calls(block: Block, giving: Mapping[str, Run], it_called: Sequence[Linear]) -> dict[str, Sequence[Linear]]:
-    """IT power that expected calls take from every job, by its positions; a decision where several could give it."""
+def share_calls(
+    block: Block, giving: Mapping[str, Run], it_called: Sequence[Linear], share: float
+) -> dict[str, Sequence[Linear]]:
+    """IT power that expected calls take from every job, by its positions; a decision where several could give it.
+
+    A job backs no more than it can drop, of which at most `share` is called, the largest of the products sold.
+    """
     if len(giving) == 1:
         ((name, run),) = giving.items()
         return {name: block.terms(lambda k: it_called[run.span.first + k], run.span.index)}
-    shared = {name: _called_from(block, name, run) for name, run in giving.items()}
+    shared = {name: _called_from(block, name, run, share) for name, run in giving.items()}
     spans = [(run.span, shared[name]) for name, run in giving.items()]
 
     @block.constraint(block.horizon.steps)
@@ -28,13 +33,13 @@ def share_calls(block: Block, giving: Mapping[str, Run], it_called: Sequence[Lin
     return shared
 
 
-def _called_from(block: Block, name: str, run: Run) -> Sequence[Linear]:
+def _called_from(block: Block, name: str, run: Run, share: float) -> Sequence[Linear]:
     called = block.variable("called_mw", run.span.index, "MW", "IT power that calls are expected to take", of=name)
 
     @block.constraint(run.span.index, of=name)
     def called_from_room(k: int) -> Relation:
-        r"""x_{j,k} \le p_{j,k} - \underline p_j"""
-        return called[k] <= run.room_down_mw[k]
+        r"""x_{j,k} \le \delta (p_{j,k} - \underline p_j)"""
+        return called[k] <= share * run.room_down_mw[k]
 
     return called
 
@@ -50,7 +55,6 @@ def complete_job(
     steepest = max((piece.slope for piece in segments(job.hull())), default=1.0)
     hours, first = block.horizon.hours, run.span.first
     owed = [window.work_mwh for window in windows]
-    owed[0] = max(0.0, owed[0] - block.carried(f"{name}.work_done_mwh", 0.0))
     index = Index(f"{block.name}.{name}.windows", len(windows))
     missing = None
     if job.unfinished_usd_per_mwh is not None:
@@ -71,6 +75,9 @@ def complete_job(
         r"""\sum_k \Delta_k (y_k - \beta x_k) - \tau \bar p \sum_k s_k + m \ge W , work \beta lost per MW called"""
         return (done(place) if missing is None else done(place) + missing[place]) >= owed[place]
 
+    block.report(
+        "work_owed_mwh", lambda place: owed[place], "MWh", "work owed within the horizon", index=index, of=name
+    )
     block.report(
         "work_done_mwh", done, "MWh", "work done at full-power equivalent, restarts deducted", index=index, of=name
     )

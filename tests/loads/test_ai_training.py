@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from microgrid.assets.ai_training import AiTraining
 from microgrid.assets.programs.ancillary_services import AncillaryServices
 from microgrid.assets.room import Room, Supply
-from microgrid.assets.training_job import TrainingJob, checkpoint_interval_h, power_cap_curves
+from microgrid.assets.training_job import TrainingJob, Window, checkpoint_interval_h, power_cap_curves
+from microgrid.errors import InvalidInput
 from microgrid.formulation.algebra import number
 
 Bench = Callable[..., Any]
@@ -131,6 +132,50 @@ def test_a_window_half_inside_the_horizon_owes_half_its_work_and_one_outside_non
     assert campus({"train": train}, [10.0] * 4)["poi.import_mw"] == pytest.approx([0.0] * 4)
 
 
+def test_late_work_is_owed_as_long_as_it_counts_though_no_step_lies_before_the_deadline(
+    campus: Bench, axis: Bench
+) -> None:
+    # All steps end after 00:20, so all work is late; the grace ends at 02:20, so it ends with the second.
+    short = hall(work_mwh=12.0, deadline="2025-07-01T00:20", grace_h=2.0, late_usd_per_mwh=30.0)
+    outcome = campus({"train": short}, [20.0, 50.0, 10.0, 10.0])
+    assert outcome["train.job.power_mw"] == pytest.approx([10.0, 2.0, 0.0, 0.0])
+    assert outcome.money["train.job.late_penalty"] == pytest.approx(360.0)
+    past = TrainingJob(power_mw=10.0, work_mwh=12.0, deadline="2025-07-01T00:00", grace_h=3.0)
+    assert past.windows(axis(4)) == [Window(0, 0, 3, 12.0)]
+    begun = TrainingJob(**{**past.model_dump(), "arrival": "2025-06-30T20:00"})
+    assert begun.windows(axis(4)) == []  # its time was before, and its work as well
+    assert begun.windows(axis(4), done_mwh=9.0) == [Window(0, 0, 3, 3.0)]
+
+
+def test_a_job_is_never_dropped_without_a_word(campus: Bench) -> None:
+    with pytest.raises(InvalidInput, match=r"train\.jobs\.job\.deadline: 2025-07-01 01:50:00: no whole step of 60 min"):
+        campus({"train": hall(work_mwh=1.0, arrival="2025-07-01T01:10", deadline="2025-07-01T01:50")}, [10.0] * 4)
+    outside = hall(work_mwh=20.0, arrival="2025-06-29", deadline="2025-06-30", grace_h=1.0)
+    assert campus({"train": outside}, [10.0] * 4)["train.job.work_owed_mwh"] == pytest.approx([0.0])
+
+
+def test_windows_one_after_the_other_owe_the_work_of_the_whole(axis: Bench) -> None:
+    job = TrainingJob(power_mw=10.0, work_mwh=20.0, arrival="2025-07-01T00:00", deadline="2025-07-01T04:00")
+    day = TrainingJob(power_mw=10.0, work_mwh=48.0, repeat="day")
+    for one, last in ((job, 2), (day, 22)):
+        first, then = axis(last), axis(2, start=str(axis(last + 1).times[-1]))
+        whole = one.work_owed_mwh
+        for done in (0.0, one.windows(first)[0].work_mwh, whole):
+            assert one.windows(then, done)[0].work_mwh == pytest.approx(whole - done)
+        assert one.windows(first)[0].work_mwh + one.windows(then)[0].work_mwh == pytest.approx(whole)
+    half = axis(1, start="2025-07-01T06:00Z")  # the second of four hours owes a third of what is left
+    assert job.windows(half, 8.0)[0].work_mwh == pytest.approx(4.0)
+
+
+def test_a_job_with_an_end_starts_no_run_that_it_cannot_complete(campus: Bench) -> None:
+    job = {"work_mwh": 10.0, "synchronous": True, "restart_loss_h": 0.0, "min_run_h": 3.0}
+    price = [60.0, 60.0, 60.0, 10.0, 60.0, 60.0]
+    ends = campus({"train": hall(**job, deadline="2025-07-01T04:00")}, price)
+    assert ends["train.job.running"] == pytest.approx([0.0, 1.0, 1.0, 1.0])
+    lasts = campus({"train": hall(**job)}, price[:4])  # it may run on beyond the horizon
+    assert lasts["train.job.running"] == pytest.approx([0.0, 0.0, 0.0, 1.0])
+
+
 def test_income_is_paid_on_completed_work(campus: Bench) -> None:
     train = hall(work_mwh=10.0, value_usd_per_mwh=200.0, unfinished_usd_per_mwh=0.0)
     assert campus({"train": train}, [199.0]).earned == pytest.approx(10.0)
@@ -184,7 +229,8 @@ def test_a_job_that_must_finish_in_time_gives_nothing_up(page: Bench, axis: Benc
     assert (number(room.up[0]), number(room.down[0])) == pytest.approx((0.0, 7.0))
     quick = hall(work_mwh=1.0, unfinished_usd_per_mwh=9.0, ramp_mw_per_min=0.2)
     outcome = page({"train": quick}, axis(1), {}, {"train.job.segment0_mw": np.array([3.0])})
-    assert outcome.campus.headrooms["train"].ramp_mw_per_min == pytest.approx(0.2)
+    room = outcome.campus.headrooms["train"]
+    assert [number(speed[0]) for speed in (*room.speeds_up, *room.speeds_down)] == pytest.approx([0.2, 0.2])
 
 
 def test_a_call_to_draw_more_stays_within_the_redundant_supply(campus: Bench) -> None:

@@ -131,10 +131,33 @@ def test_a_fleet_and_a_meter_that_ramp_sell_what_speed_is_left(campus: Bench) ->
     assert outcome["m.a.power_mw"] == pytest.approx([12.0, 6.0])
     assert outcome["as.up.m.sold_mw"] == pytest.approx([1.0, 0.0])
     free = BitcoinMining(**{**mine.model_dump(), "ramp_down_mw_per_min": None})
+    slow = BitcoinMining(**{**free.model_dump(), "ramp_up_mw_per_min": 0.1})  # to come back, not to drop
+    assert campus({"m": slow, "as": market(price=0.5)}, [50.0])["as.up.m.sold_mw"] == pytest.approx([12.0])
     for limit in ({"ramp_mw_per_min": 0.1}, {"variations": [{"window_min": 60.0, "change_mw": 6.0}]}):
         bound = market(price=0.5, calls_exempt_from_ramp=False)
         outcome = campus({"m": free, "as": bound}, [50.0, 140.0], poi=limit)
         assert outcome["as.up.m.sold_mw"][1] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("up", "price", "work", "power"),
+    [(True, [10.0, 50.0], 18.0, [12.0, 6.0]), (False, [50.0, 10.0], 15.0, [4.5, 10.5])],
+)
+def test_jobs_sell_the_ramp_that_their_own_schedules_leave(
+    campus: Bench, up: bool, price: list[float], work: float, power: list[float]
+) -> None:
+    job = {"power_mw": 12.0, "work_mwh": work, "unfinished_usd_per_mwh": 999.0, "ramp_mw_per_min": 0.1}
+    late = {**job, "work_mwh": 24.0, "ramp_mw_per_min": 0.2, "arrival": "2025-07-01T02:00"}  # all it can from hour 2 on
+    train = AiTraining(bus="T", room={"pue": 1.25}, jobs={"j": {**job, "deadline": "2025-07-01T02:00"}, "late": late})
+    product = {"up": up, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
+    services = {"r": {"product": product, "price_usd_per_mwh": 1.0}}
+    reserve = AncillaryServices(
+        poi="poi", services=services, import_right_mw=99.0, export_right_mw=99.0, calls_exempt_from_ramp=True
+    )
+    outcome = campus({"t": train, "as": reserve}, [*price, 60.0, 60.0])
+    assert outcome["t.j.power_mw"] == pytest.approx([*power, 0.0, 0.0])
+    # 6 MW in the hour are the whole ramp of the second hour; before, 0.1 MW/min for ten minutes, with cooling.
+    assert outcome["as.r.t.sold_mw"] == pytest.approx([1.25, 0.0, *([1.25, 1.25] if up else [0.0, 0.0])], abs=1e-6)
 
 
 # -- energy at both ends of a step ----------------------------------------------------------------------------------
@@ -313,6 +336,16 @@ def test_work_lost_in_expected_calls_is_made_up(campus: Bench, jobs: int) -> Non
     assert outcome["as.up.t.sold_mw"].sum() == pytest.approx(6.25 * 1.25)
     assert outcome["t.it_power_mw"].sum() == pytest.approx(16.25)
     assert sum(outcome[f"t.j{place}.work_done_mwh"][0] for place in range(jobs)) == pytest.approx(15.0)
+
+
+def test_a_job_is_called_for_no_more_than_it_backs(campus: Bench) -> None:
+    plain = {"power_mw": 10.0, "min_power_mw": 5.0, "work_mwh": 10.0}
+    jobs = {"cheap": {**plain, "unfinished_usd_per_mwh": 100.0}, "dear": {**plain, "unfinished_usd_per_mwh": 900.0}}
+    train = AiTraining(bus="T", room={"pue": 1.25}, jobs=jobs)
+    outcome = campus({"t": train, "as": called(("t",), 0.2, price=500.0)}, [10.0])
+    # Each backs 5 MW, of which a fifth is called: 1 MWh of either is lost, not 2 MWh of the cheap one.
+    assert outcome["as.up.t.sold_mw"] == pytest.approx([12.5])
+    assert [outcome[f"t.{name}.unfinished_mwh"][0] for name in jobs] == pytest.approx([1.0, 1.0])
 
 
 def test_a_load_and_its_ups_never_sell_the_same_megawatt(campus: Bench) -> None:
