@@ -22,7 +22,7 @@ from microgrid.dispatch.pages import Pages
 from microgrid.formulation.answers import FEWEST, Answer, ask, one_by_one, terms_of, total_of
 from microgrid.formulation.block import Block, Bound, Campus, RowRule, Rule
 from microgrid.formulation.by_position import N, Numbers, Terms, columns_of
-from microgrid.formulation.evaluate import Declaration, equation, limits
+from microgrid.formulation.evaluate import Declaration, equation, exclusive_limits, limits
 from microgrid.formulation.vector import Term
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class ArrayBlock(Block):
         """Keep the pair for the solve, which adds a binary only where a relaxation shows both."""
         one, two = columns_of(first), columns_of(second)
         name = pair_name(self.name, (pair.name for pair in self.model.pairs))
-        both = limits(first_max, one.size, np.inf), limits(second_max, two.size, np.inf)
+        both = exclusive_limits(self.name, first_max, second_max, one.size)
         self.model.pairs.append(ColumnPair(name, one, two, *both))
 
     def counted(self, running: Sequence[Linear], started: Sequence[Linear], stopped: Sequence[Linear]) -> None:

@@ -28,7 +28,7 @@ from microgrid.dispatch.compile import pair_name
 from microgrid.dispatch.pages import Pages
 from microgrid.formulation.algebra import Linear, add_with
 from microgrid.formulation.block import Block, Bound, Campus, RowRule, Rule
-from microgrid.formulation.evaluate import limits
+from microgrid.formulation.evaluate import exclusive_limits, limits
 from microgrid.formulation.horizon import Index
 
 
@@ -123,7 +123,7 @@ class PyomoBlock(Block):
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
         """Keep the pair for the solve, which adds a binary only where a solved point shows both."""
         size, name = len(first), pair_name(self.name, (pair.name for pair in self.model.pairs))
-        both = limits(first_max, size, np.inf), limits(second_max, size, np.inf)
+        both = exclusive_limits(self.name, first_max, second_max, size)
         self.model.pairs.append(PyomoPair(name, self.name, first, second, *both))
 
     def _linear(self, term: Linear | float) -> Linear:

@@ -208,7 +208,10 @@ class Block(ABC):
 
     @abstractmethod
     def exclusive(self, first: Sequence[Linear], second: Sequence[Linear], first_max: Bound, second_max: Bound) -> None:
-        """Forbid both at once; a binary is added only at steps where a solved relaxation shows both."""
+        """Forbid both at once; a binary is added only at steps where a solved relaxation shows both.
+
+        The binary multiplies the bounds of the two, so they must be finite; InvalidInput names the part otherwise.
+        """
 
     def numbers(self, values: Iterable[N]) -> list[N]:
         """Numbers by position that rules read; a list of the rule's own is as right, but slower to build with."""

@@ -14,6 +14,7 @@ from typing import cast
 
 import numpy as np
 
+from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Slack, Value, number
 from microgrid.formulation.block import Block, Bound, RowRule, Rule
 from microgrid.formulation.horizon import Index
@@ -178,6 +179,15 @@ def limits(bound: Bound, size: int, absent: float) -> np.ndarray:
     return np.where(np.isnan(found), absent, found)
 
 
+def exclusive_limits(part: str, first: Bound, second: Bound, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Upper bounds of an exclusive pair of `part`, each of shape (size,); InvalidInput where one is not finite."""
+    found = limits(first, size, np.inf), limits(second, size, np.inf)
+    if not all(np.isfinite(side).all() for side in found):
+        rule = "at most one of two quantities may flow at a time, and one of them has no upper bound"
+        raise InvalidInput(Problem(rule, "give both a finite limit: `block.exclusive` multiplies it by a binary", part))
+    return found
+
+
 def _slack(relation: object) -> Slack:
     if isinstance(relation, Slack):
         return relation
@@ -191,4 +201,4 @@ def _largest(numbers: np.ndarray) -> float:
     return float("inf") if np.isnan(numbers).any() else float(numbers.max())
 
 
-__all__ = ["Declaration", "Reading", "RowResidual", "ValueBlock", "equation", "limits", "spread"]
+__all__ = ["Declaration", "Reading", "RowResidual", "ValueBlock", "equation", "exclusive_limits", "limits", "spread"]

@@ -13,7 +13,7 @@ from microgrid.assets.battery import Battery
 from microgrid.assets.engines import Engines
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.dispatch.audit import audit
-from microgrid.errors import AuditFailed, Residual
+from microgrid.errors import AuditFailed, InvalidInput, Residual
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared
@@ -169,3 +169,18 @@ class Squared(Declared):
 def test_what_is_not_linear_is_refused(bench: Callable[..., Any]) -> None:
     with pytest.raises(TypeError, match=r"linear|unsupported"):
         bench({"squared": Squared()}, count=2).program()
+
+
+class Unbounded(Declared):
+    """Two quantities of which only one may flow, and the second has no limit."""
+
+    def formulate(self, block: Block) -> None:
+        steps = block.horizon.steps
+        x, y = block.variable("x", steps, "MW", "x", upper=5.0), block.variable("y", steps, "MW", "y")
+        block.exclusive(x, y, 5.0, None)
+        block.injects(lambda t: x[t] - y[t])
+
+
+def test_an_exclusive_pair_without_a_limit_is_refused(bench: Callable[..., Any]) -> None:
+    with pytest.raises(InvalidInput, match=r"two_ways: at most one of two .* no upper bound: give both a finite limit"):
+        bench({"two_ways": Unbounded()}, count=3).solve()

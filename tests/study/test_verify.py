@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from microgrid.case.load import load_case
 from microgrid.cli.main import main
 from microgrid.errors import InvalidInput
 from microgrid.results.files import open_results, write_dataset
+from microgrid.study.api import study
 from microgrid.study.verify import stored_audit, stored_case, verify_result
 
 
@@ -115,6 +117,41 @@ def test_an_untouched_result_holds(copied: Path) -> None:
     assert missed(copied) == set()
     restate(copied)
     assert missed(copied) == set()
+
+
+EXCLUSIVE = """
+name: paid
+time: {start: 2025-01-01, end: 2025-01-01T03:00, step_min: 60, zone: America/Chicago}
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 60}
+  battery: {kind: battery, bus: POI, power_mw: 4, energy_mwh: 8}
+  office: {kind: facility_load, bus: POI, power_mw: 10}
+programs:
+  market: {kind: wholesale_energy, poi: grid, spot_usd_per_mwh: -100}
+"""
+
+
+def test_a_result_with_binaries_of_exclusive_pairs_is_verified(tmp_path: Path) -> None:
+    (tmp_path / "case.yaml").write_text(EXCLUSIVE, encoding="utf-8")
+    study(load_case(tmp_path / "case.yaml"), tmp_path / "result")  # charging and discharging at once burns paid energy
+    folder = tmp_path / "result"
+    added = json.loads(xr.load_dataset(folder / "bound.nc").attrs["exclusive_steps"])
+    assert {pair for pair, _ in added} == {"battery"}
+    assert missed(folder) == set()
+    bound, dispatched = (xr.load_dataset(folder / name) for name in ("bound.nc", "dispatch.nc"))
+    rewrite(folder, "bound.nc", bound.assign_attrs(exclusive_steps="[]"))
+    assert missed(folder) == {"bound of the relaxation"}
+    rewrite(folder, "bound.nc", bound)
+    for name in ("charge_mw", "discharge_mw"):
+        dispatched[f"battery.{name}"][1] += 0.5
+    rewrite(folder, "dispatch.nc", dispatched)
+    assert "exclusive pairs" in missed(folder)
+
+
+def rewrite(folder: Path, name: str, data: xr.Dataset) -> None:
+    (folder / name).unlink()
+    write_dataset(data, folder / name)
+    restate(folder)
 
 
 def test_a_changed_file_stops_the_reading_and_is_named(copied: Path) -> None:
