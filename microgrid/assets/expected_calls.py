@@ -35,9 +35,22 @@ def _claims(block: Block, *, up: bool) -> list[Claim]:
     return [claim for claim in sold if claim.deployed_share > 0]
 
 
+def sold_down_mw(block: Block, part: str) -> Sequence[Linear] | None:
+    r"""``\sum_s r_{s,t}`` that a call may make `part` draw more, MW at the bus; None where it sold nothing downward.
+
+    For whoever limits what the part draws; to be asked once all parts have written (`Block.after_all`), so that it
+    does not matter who was listed first.
+    """
+    room = block.campus.headrooms.get(part)
+    if room is None or not room.claims_down:
+        return None
+    claims = room.claims_down
+    return block.terms(lambda t: total(claim.mw[t] for claim in claims))
+
+
 def with_calls(block: Block, scheduled: Sequence[Linear], called: Sequence[Linear] | None) -> Sequence[Linear]:
-    """Scheduled power and what calls are expected to add to it."""
+    """Scheduled power and what calls add to it."""
     return scheduled if called is None else block.terms(lambda t: scheduled[t] + called[t])
 
 
-__all__ = ["expected_calls_mw", "largest_share_called", "with_calls"]
+__all__ = ["expected_calls_mw", "largest_share_called", "sold_down_mw", "with_calls"]

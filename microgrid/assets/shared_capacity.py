@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from microgrid.assets.room import room_below
+from microgrid.assets.expected_calls import sold_down_mw, with_calls
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block
 from microgrid.formulation.horizon import Horizon, Index
@@ -113,8 +114,9 @@ class SharedCapacity(Declared):
         plans = {name: self._allot(block, name, use, months) for name, use in self.uses.items()}
         self._share(block, months, {name: plan.taken for name, plan in plans.items()})
         self._pace(block, months, [plan.ordered for plan in plans.values()])
+        drawn = {name: block.signal(f"{name}.facility_power_mw") for name in plans}
         for name, plan in plans.items():
-            _bound_power(block, name, plan.allotted)
+            block.after_all(partial(_bound_power, block, name, drawn[name], plan.allotted))
 
     def _allot(self, block: Block, name: str, use: Use, months: Index) -> Plan:
         """Declare the allotment of one use and what is ordered for it, with its cost."""
@@ -214,18 +216,14 @@ def _under_way(ordered: Sequence[Linear], before: Sequence[float], lead: int, mo
     return total([*recent, sum(before[month + 1 :])])
 
 
-def _bound_power(block: Block, name: str, amount: Sequence[Linear]) -> None:
-    power, month_of = block.signal(f"{name}.facility_power_mw"), block.horizon.month_of
+def _bound_power(block: Block, name: str, scheduled: Sequence[Linear], amount: Sequence[Linear]) -> None:
+    """Keep what a use draws within its allotment, also when all that it sold downward is called."""
+    power, month_of = with_calls(block, scheduled, sold_down_mw(block, name)), block.horizon.month_of
 
     @block.constraint(block.horizon.steps, of=name)
     def within_allotment(t: int) -> Relation:
-        r"""p_{i,t} \le a_{i,m(t)}"""
+        r"""p_{i,t} + \sum_{down} r_{i,t} \le a_{i,m(t)}"""
         return power[t] <= amount[month_of[t]]
-
-    offered = block.campus.headrooms.get(name)
-    if offered is not None and offered.down is not None:
-        free = block.terms(lambda t: amount[month_of[t]] - power[t])
-        block.campus.headrooms[name] = replace(offered, down=room_below(block, offered.down, free, of=name))
 
 
 def _years_ahead(block: Block) -> list[float]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from microgrid.assets.asset import Asset
-from microgrid.assets.expected_calls import expected_calls_mw, with_calls
+from microgrid.assets.expected_calls import expected_calls_mw, sold_down_mw, with_calls
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, number
 from microgrid.formulation.block import Block, Headroom
@@ -168,19 +168,31 @@ class Ups(Asset):
 
     def _load(self, block: Block) -> Sequence[Linear] | Sequence[float]:
         """Protected load, MW; a decision stays within the inverters, InvalidInput where a profile does not."""
-        power, steps = block.capacity("power_mw"), block.horizon.steps
+        power = block.capacity("power_mw")
         if not self.protects:
             profile = block.profile("protected_mw")
             self._check_profile(block, max(profile))
             return profile
         load = block.signal(f"{self.protects}.it_power_mw")
-
-        @block.constraint(steps)
-        def inverter(t: int) -> Relation:
-            r"""d_t \le \bar p"""
-            return load[t] <= power
-
+        block.after_all(lambda: self._within_inverter(block, self._largest_load(block, load), power))
         return load
+
+    def _largest_load(
+        self, block: Block, load: Sequence[Linear] | Sequence[float]
+    ) -> Sequence[Linear] | Sequence[float]:
+        """Load carried when all that the protected asset sold downward is called."""
+        sold = sold_down_mw(block, self.protects)
+        if sold is None:
+            return load
+        ratio = block.numbers(number(term) for term in block.signal(f"{self.protects}.facility_per_it"))
+        return block.terms(lambda t: load[t] + (1.0 / ratio[t]) * sold[t])
+
+    @staticmethod
+    def _within_inverter(block: Block, load: Sequence[Linear] | Sequence[float], power: float) -> None:
+        @block.constraint(block.horizon.steps)
+        def inverter(t: int) -> Relation:
+            r"""d_t + \sum_{down} r_t / PUE_t \le \bar p"""
+            return load[t] <= power
 
     def _check_profile(self, block: Block, highest_mw: float) -> None:
         field, value = f"{block.name}.protected_mw", f"{highest_mw:g}"
@@ -200,20 +212,24 @@ class Ups(Asset):
             raise InvalidInput(problems)
 
     def _hold(self, block: Block, load: Sequence[Linear] | Sequence[float], energy: Sequence[Linear]) -> None:
-        """Keep the ride-through energy before and after every step; what is sold beyond it is held above it already."""
-        if block.lasting_claims("up"):
+        """Keep the ride-through energy before and after every step, also for a load that a call raises.
+
+        Without such a call, what is sold beyond that energy is held above it already.
+        """
+        largest = self._largest_load(block, load)
+        if largest is load and block.lasting_claims("up"):
             return
         steps, per_mw = block.horizon.steps, self.held_mwh(1.0)
 
         @block.constraint(steps)
         def hold_before(t: int) -> Relation:
-            r"""e_t \ge m d_t / (60 \eta^{dis})"""
-            return energy[t] >= per_mw * load[t]
+            r"""e_t \ge m (d_t + \sum_{down} r_t / PUE_t) / (60 \eta^{dis})"""
+            return energy[t] >= per_mw * largest[t]
 
         @block.constraint(steps)
         def hold_after(t: int) -> Relation:
-            r"""e_{t+1} \ge m d_t / (60 \eta^{dis})"""
-            return energy[t + 1] >= per_mw * load[t]
+            r"""e_{t+1} \ge m (d_t + \sum_{down} r_t / PUE_t) / (60 \eta^{dis})"""
+            return energy[t + 1] >= per_mw * largest[t]
 
     @staticmethod
     def _only_into_load(block: Block, load: Sequence[Linear] | Sequence[float], discharge: Sequence[Linear]) -> None:

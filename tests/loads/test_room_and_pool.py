@@ -17,6 +17,7 @@ from microgrid.assets.backup_engines import BackupEngines
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.facility_load import FacilityLoad
 from microgrid.assets.programs.ancillary_services import AncillaryServices
+from microgrid.assets.programs.relay_reserve import RelayReserve
 from microgrid.assets.shared_capacity import SharedCapacity, mix_table
 from microgrid.assets.ups import Ups
 from microgrid.errors import InvalidInput
@@ -258,7 +259,8 @@ def test_a_pool_cannot_start_overfull() -> None:
         SharedCapacity(feeder_mw=50.0, uses={"a": {"initial_mw": 60.0}})
 
 
-def test_a_call_to_draw_more_stays_within_the_allotment(campus: Bench) -> None:
+@pytest.mark.parametrize("order", [("pool", "as"), ("as", "pool")])
+def test_a_call_to_draw_more_stays_within_the_allotment(campus: Bench, order: tuple[str, str]) -> None:
     mine = BitcoinMining(
         bus="M", hashprice_usd_per_ph_day=48.0, pool_fee=0.0, cooling={"pue_base": 1.0},
         tiers={"a": {"efficiency_j_per_th": 20.0, "power_mw": 10.0}},
@@ -267,5 +269,27 @@ def test_a_call_to_draw_more_stays_within_the_allotment(campus: Bench) -> None:
     product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
     services = {"down": {"product": product, "price_usd_per_mwh": 1.0}}
     market = AncillaryServices(poi="poi", services=services, import_right_mw=100.0)
-    outcome = campus({"mine": mine, "pool": pool, "as": market}, [150.0])  # off, with 6 of 10 MW allotted
-    assert outcome["as.down.mine.sold_mw"] == pytest.approx([6.0])
+    programs = {"pool": pool, "as": market}
+    outcome = campus({"mine": mine, **{name: programs[name] for name in order}}, [150.0, 99.5])
+    assert outcome["as.down.mine.sold_mw"] == pytest.approx([6.0, 6.0])  # off, with 6 of 10 MW allotted
+    assert outcome["mine.a.power_mw"] == pytest.approx([0.0, 0.0])  # a MW on sale earns 1 $, one that mines 0.5
+    outcome = campus({"mine": mine, **{name: programs[name] for name in order}}, [98.0])
+    assert outcome["as.down.mine.sold_mw"] == pytest.approx([0.0])
+
+
+def test_a_call_that_raises_the_load_stays_within_ups_and_feeder(campus: Bench) -> None:
+    job = {"power_mw": 20.0, "work_mwh": 6.0, "unfinished_usd_per_mwh": 999.0}
+    train = AiTraining(bus="HALL", room={"pue": 1.25}, jobs={"job": job})
+    product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
+    services = {"down": {"product": product, "price_usd_per_mwh": 1.0}}
+    market = AncillaryServices(poi="poi", services=services, providers={"train": {}}, import_right_mw=100.0)
+    parts = {"train": train, "ups": supply(protects="train"), "as": market}
+    # Of the 12 MW that the inverters carry 6 are drawn; the other 6 take their cooling along.
+    assert campus(parts, [10.0])["as.down.train.sold_mw"] == pytest.approx([7.5])
+    short = supply(protects="train", energy_mwh=0.75)  # five minutes at 9 MW
+    assert campus({**parts, "ups": short}, [10.0])["as.down.train.sold_mw"] == pytest.approx([3.75])
+    relay = RelayReserve(
+        poi="poi", price_usd_per_mwh=0.0, blocks={"f": {"provider": "train", "share": 1.0, "largest_mw": 10.0}}
+    )
+    outcome = campus({"train": train, "relay": relay, "as": market}, [10.0])
+    assert outcome["as.down.train.sold_mw"] == pytest.approx([2.5])  # 7.5 MW are drawn

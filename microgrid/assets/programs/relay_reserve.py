@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from microgrid.assets.expected_calls import sold_down_mw, with_calls
 from microgrid.assets.programs.program import Program
 from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
 from microgrid.formulation.algebra import Linear, Relation, total
@@ -111,11 +112,6 @@ class RelayReserve(Program):
         tripped = block.variable("tripped_mw", steps, "MW", "load that the relay trips", upper=rating, of=name)
 
         @block.constraint(steps, of=name)
-        def feeder_rating(t: int) -> Relation:
-            r"""\sigma_b p_t \le M_b"""
-            return entry.share * power[t] <= rating
-
-        @block.constraint(steps, of=name)
         def no_more_than_load(t: int) -> Relation:
             r"""w_{b,t} \le \sigma_b p_t"""
             return tripped[t] <= entry.share * power[t]
@@ -130,6 +126,7 @@ class RelayReserve(Program):
             r"""w_{b,t} \ge \sigma_b p_t - M_b (1 - z_{b,t})"""
             return tripped[t] >= entry.share * power[t] - rating * (1.0 - armed[t])
 
+        block.after_all(lambda: _rate_feeder(block, name, entry, power))
         self._withdraw(block, name, entry, armed)
         return tripped
 
@@ -205,6 +202,16 @@ class RelayReserve(Program):
             def deployment(t: int) -> Linear:
                 r"""\delta v \Delta_t r_{b,t}"""
                 return (sale.deployed_share * worth[t] * hours[t]) * sale.mw[t]
+
+
+def _rate_feeder(block: Block, name: str, entry: RelayBlock, scheduled: Sequence[Linear]) -> None:
+    """Keep the feeder's load within its rating, also when all that the asset sold downward is called."""
+    power = with_calls(block, scheduled, sold_down_mw(block, entry.provider))
+
+    @block.constraint(block.horizon.steps, of=name)
+    def feeder_rating(t: int) -> Relation:
+        r"""\sigma_b (p_t + \sum_{down} r_t) \le M_b"""
+        return entry.share * power[t] <= entry.largest_mw
 
 
 __all__ = ["RelayBlock", "RelayReserve"]
