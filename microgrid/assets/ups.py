@@ -100,6 +100,7 @@ class Ups(Asset):
             Headroom(
                 up=self._carried_when_called(block, free, surplus),
                 down=block.terms(lambda t: power - charge[t] + discharge[t]),
+                backs=self.protects,
                 energies_up_mwh=surplus,
                 energies_down_mwh=(
                     block.terms(lambda t: (1.0 / self.charge_efficiency) * (capacity - energy[t])),

@@ -97,7 +97,7 @@ class Headroom:
     the energy of a sustained move where it is limited: for storage at both ends of the step, because a call may come at
     either. `ramp_mw_per_min` bounds the speed, of which `claims_up` and `claims_down` have already sold their part.
     `speeds_up` and `speeds_down` are further bounds in MW/min, step by step: what running units can do, and what the
-    schedule's own ramping leaves of it.
+    schedule's own ramping leaves of it. `backs` names the one part whose load it can carry; none for the whole campus.
     """
 
     up: Sequence[Linear] | None
@@ -109,6 +109,7 @@ class Headroom:
     claims_down: tuple[Claim, ...] = ()
     speeds_up: tuple[Sequence[Linear], ...] = ()
     speeds_down: tuple[Sequence[Linear], ...] = ()
+    backs: str = ""
 
 
 class Block(ABC):

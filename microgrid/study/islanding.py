@@ -154,7 +154,7 @@ def _member(operation: Operation, link: Connection, left: np.ndarray | None) -> 
     factor = np.ones(steps) if left is None else left
     return Member(
         link.part, link.bus, injection * factor, up * factor, down * factor, link.rating_mva, source,
-        (running * factor > 0.0) & forms_grid(link),
+        (running * factor > 0.0) & forms_grid(link), backs="" if room is None else room.backs,
     )  # fmt: skip
 
 

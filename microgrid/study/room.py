@@ -22,10 +22,14 @@ SUSTAIN_MIN = 15.0
 
 @dataclass(frozen=True)
 class Room:
-    """MW by which a part could raise and lower its injection within a minute, each (steps,), never negative."""
+    """MW by which a part could raise and lower its injection within a minute, each (steps,), never negative.
+
+    `backs` names the part whose load it can carry and no other.
+    """
 
     up_mw: np.ndarray
     down_mw: np.ndarray
+    backs: str = ""
 
 
 class ReachBlock(ValueBlock):
@@ -71,7 +75,7 @@ def _room(headroom: Headroom) -> Room:
         sides.append(np.clip(room, 0.0, headroom.ramp_mw_per_min * RESPONSE_MIN))
     steps = max(len(side) for side in sides)
     up, down = (side if len(side) else np.zeros(steps) for side in sides)
-    return Room(up, down)
+    return Room(up, down, headroom.backs)
 
 
 def _numbers(terms: Sequence[Linear]) -> np.ndarray:

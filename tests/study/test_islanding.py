@@ -280,6 +280,33 @@ def test_what_stays_with_the_grid_is_judged_beside_the_island(tmp_path: Path) ->
     assert str(found["branch"].to_numpy()[int(found["loading_branch"])]) == "line LC"
 
 
+@pytest.mark.parametrize(
+    ("engine", "after", "lost_mw", "reserve_mw"),
+    [
+        # Engines 9 MW and 4 MW of the UPS carry all; the UPS could carry 3 MW more of the hall.
+        (9.0, [9.0, 4.0, -10.0, -3.0], 0.0, 3.0),
+        # Engines 5 MW and 7 MW of the UPS leave 1 MW: the hall is tripped, its UPS with it, and 5 - 3 MW is too much.
+        (5.0, [3.0, 0.0, 0.0, -3.0], 10.0, 2.0),
+    ],
+)
+def test_a_ups_gives_nothing_when_its_load_is_tripped(
+    engine: float, after: list[float], lost_mw: float, reserve_mw: float
+) -> None:
+    def backed(name: str) -> list[Member]:
+        return [
+            member(engine, 0.0, 5.0, source=True, forms=True),
+            replace(member(1.0, 6.0, 0.0, source=True), backs=name),
+            replace(member(-10.0, 0.0, 0.0, source=False), part="hall"),
+            member(-3.0, 0.0, 0.0, source=False),
+        ]
+
+    found = balance_island(backed("hall"), np.zeros(1))
+    np.testing.assert_allclose(found.injection_mw[:, 0], after)
+    assert (found.lost_mw[0], found.reserve_mw[0]) == pytest.approx((lost_mw, reserve_mw))
+    elsewhere = balance_island(backed("dark"), np.zeros(1))  # a load that is not here is carried by nobody here
+    assert elsewhere.injection_mw[1, 0] == 0.0
+
+
 def test_power_still_missing_leaves_nothing_alive() -> None:
     found = balance_island(
         [member(2.0, 0.0, 1.0, source=True, forms=True), member(-1.0, 0.0, 0.0, source=False)], np.full(1, 3.0)
