@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from microgrid.assets.asset import Asset
 from microgrid.assets.expected_calls import expected_calls_mw, largest_share_called
-from microgrid.assets.room import Room, room_below
+from microgrid.assets.room import Room
 from microgrid.assets.training_job import TrainingJob, Window
 from microgrid.assets.training_run import Run, write_job
 from microgrid.assets.training_work import complete_job, share_calls
@@ -101,13 +101,15 @@ class AiTraining(Asset):
         giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
         up = _gather(block, giving, "room_down_mw")
         down = _gather(block, runs, "room_up_mw")
+        shared: tuple[Sequence[Linear], ...] = ()
         if sum(job.power_mw for job in self.jobs.values()) > limit:
-            down = room_below(block, down, block.terms(lambda t: limit - it_power[t]))
+            shared = (block.terms(lambda t: ratio[t] * (limit - it_power[t])),)
         # All that is sold may come from one job, so the ramp of each, less what its schedule takes of it, is a bound.
         block.headroom(
             Headroom(
                 up=block.terms(lambda t: ratio[t] * up[t]),
                 down=block.terms(lambda t: ratio[t] * down[t]),
+                caps_down=shared,
                 speeds_up=self._speeds(block, giving, ratio, rising=False),
                 speeds_down=self._speeds(block, runs, ratio, rising=True),
             )

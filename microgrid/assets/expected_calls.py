@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from microgrid.formulation.algebra import Linear, total
-from microgrid.formulation.block import Block, Claim
+from microgrid.formulation.block import Block
+from microgrid.formulation.headroom import Claim
 
 
 def expected_calls_mw(block: Block, *, up: bool) -> Sequence[Linear] | None:
@@ -30,9 +31,7 @@ def largest_share_called(block: Block, *, up: bool) -> float:
 
 def _claims(block: Block, *, up: bool) -> list[Claim]:
     """What was sold from this part in one direction and may be called."""
-    room = block.campus.headrooms.get(block.name)
-    sold = () if room is None else room.claims_up if up else room.claims_down
-    return [claim for claim in sold if claim.deployed_share > 0]
+    return [claim for claim in block.claims("up" if up else "down") if claim.deployed_share > 0]
 
 
 def sold_down_mw(block: Block, part: str) -> Sequence[Linear] | None:

@@ -69,7 +69,8 @@ class Poi(Asset):
         if self.ramp_mw_per_min is not None:
             self._limit_ramp(block, net, self.ramp_mw_per_min)
         for lag, change_mw in self._change_by_lag(horizon.step_min).items():
-            _limit_change(block, net, change_mw, lag)
+            if self._ramped_mw(horizon.step_min * lag) > change_mw:  # else the ramp limit implies it
+                _limit_change(block, net, change_mw, lag)
 
     def _publish_speed(self, block: Block, net: Net) -> None:
         """Tell programs how fast the exchange may fall or rise when they are called, beside what is scheduled."""
@@ -93,6 +94,10 @@ class Poi(Asset):
             for lag in range(1, math.ceil(variation.window_min / step_min - 1e-9) + 1):
                 limits[lag] = min(variation.change_mw, limits.get(lag, math.inf))
         return limits
+
+    def _ramped_mw(self, minutes: float) -> float:
+        """Most that the exchange can move in a time."""
+        return math.inf if self.ramp_mw_per_min is None else self.ramp_mw_per_min * minutes
 
     def _limit_ramp(self, block: Block, net: Net, ramp: float) -> None:
         horizon = block.horizon

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from microgrid.assets.cooling import Cooling, check_temperatures, find_cooling, known_cooling, pue_series
-from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
 
@@ -92,22 +90,4 @@ class Room(Declared):
         return float("inf") if self.supply is None else self.supply.usable_mw
 
 
-def room_below(block: Block, first: Sequence[Linear], second: Sequence[Linear], of: str = "") -> Sequence[Linear]:
-    """Room to rise that two limits leave: a decision below both, since neither is the smaller at every step."""
-    steps = block.horizon.steps
-    room = block.least_of("room_to_rise_mw", steps, "MW", "room to draw more when called", (first, second), of=of)
-
-    @block.constraint(steps, of=of)
-    def rise_of_use(t: int) -> Relation:
-        r"""h_t \le what the load can take up"""
-        return room[t] <= first[t]
-
-    @block.constraint(steps, of=of)
-    def rise_of_room(t: int) -> Relation:
-        r"""h_t \le what the shared limit leaves"""
-        return room[t] <= second[t]
-
-    return room
-
-
-__all__ = ["Redundancy", "Room", "Supply", "room_below"]
+__all__ = ["Redundancy", "Room", "Supply"]

@@ -218,7 +218,7 @@ class Ups(Asset):
         Without such a call, what is sold beyond that energy is held above it already.
         """
         largest = self._largest_load(block, load)
-        if largest is load and block.lasting_claims("up"):
+        if largest is load and any(claim.duration_h > 0 for claim in block.claims("up")):
             return
         steps, per_mw = block.horizon.steps, self.held_mwh(1.0)
 

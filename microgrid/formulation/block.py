@@ -19,6 +19,7 @@ from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.by_position import N
 from microgrid.formulation.connection import Connection
+from microgrid.formulation.headroom import Claim, Headroom, Way, hold_claims
 from microgrid.formulation.horizon import Horizon, Index
 from microgrid.schema.quantity import Declared, Series
 
@@ -74,42 +75,6 @@ class Campus:
         waiting, self.closing = self.closing, []
         for write in waiting:
             write()
-
-
-@dataclass(frozen=True)
-class Claim:
-    """MW already sold out of a headroom, to be reached within a response time and sustained for a duration.
-
-    `deployed_share` of them is expected to be called.
-    """
-
-    mw: Sequence[Linear]
-    response_min: float
-    deployed_share: float = 0.0
-    duration_h: float = 0.0
-
-
-@dataclass(frozen=True)
-class Headroom:
-    """How far a part can move its injection at each step, for reserves.
-
-    `up` and `down` are MW (a load drops to raise its injection). `energies_up_mwh` and `energies_down_mwh` each bound
-    the energy of a sustained move where it is limited: for storage at both ends of the step, because a call may come at
-    either. `ramp_mw_per_min` bounds the speed, of which `claims_up` and `claims_down` have already sold their part.
-    `speeds_up` and `speeds_down` are further bounds in MW/min, step by step: what running units can do, and what the
-    schedule's own ramping leaves of it. `backs` names the one part whose load it can carry; none for the whole campus.
-    """
-
-    up: Sequence[Linear] | None
-    down: Sequence[Linear] | None
-    energies_up_mwh: tuple[Sequence[Linear], ...] = ()
-    energies_down_mwh: tuple[Sequence[Linear], ...] = ()
-    ramp_mw_per_min: float = float("inf")
-    claims_up: tuple[Claim, ...] = ()
-    claims_down: tuple[Claim, ...] = ()
-    speeds_up: tuple[Sequence[Linear], ...] = ()
-    speeds_down: tuple[Sequence[Linear], ...] = ()
-    backs: str = ""
 
 
 class Block(ABC):
@@ -275,31 +240,19 @@ class Block(ABC):
         """Write on this page once all parts have written: what depends on what others did with this part."""
         self.campus.closing.append(write)
 
-    def headroom(self, headroom: Headroom) -> None:
-        """Offer room to move for reserves; what all programs sell of it together is held to its energies here.
+    def headroom(self, headroom: Headroom, of: str = "") -> None:
+        """Offer room to move for reserves, under the part's own name or `of`.
 
-        One row a bound holds for all programs: it implies that of every program alone, since nothing sold is negative.
+        What all programs sell of it together is held to it on this page, once all parts have written.
         """
-        self.campus.headrooms[self.name] = headroom
-        self.after_all(lambda: self._sustain("up", headroom.energies_up_mwh))
-        self.after_all(lambda: self._sustain("down", headroom.energies_down_mwh))
+        key = of or self.name
+        self.campus.headrooms[key] = headroom
+        self.after_all(lambda: hold_claims(self, key, of))
 
-    def lasting_claims(self, way: str) -> list[Claim]:
-        """What was sold of this part, "up" or "down", and must last; to be asked once all parts have written."""
+    def claims(self, way: Way) -> tuple[Claim, ...]:
+        """What was sold of this part; to be asked once all parts have written."""
         room = self.campus.headrooms.get(self.name)
-        claims = () if room is None else room.claims_up if way == "up" else room.claims_down
-        return [claim for claim in claims if claim.duration_h > 0]
-
-    def _sustain(self, way: str, energies: Sequence[Sequence[Linear]]) -> None:
-        claims = self.lasting_claims(way)
-        for place, energy in enumerate(energies if claims else ()):
-            self._hold_energy(f"{way}{place}", claims, energy)
-
-    def _hold_energy(self, of: str, claims: Sequence[Claim], energy: Sequence[Linear]) -> None:
-        @self.constraint(self.horizon.steps, of=of)
-        def sustained(t: int) -> Relation:
-            r"""\sum_s D_s r_{s,t} \le e_t , the energy at one end of the step"""
-            return total(claim.duration_h * claim.mw[t] for claim in claims) <= energy[t]
+        return () if room is None else room.side(way).claims
 
     def full(self, name: str, of: str = "") -> str:
         """Name of a quantity in results: ``part.name``, or ``part.of.name`` for one of several alike."""

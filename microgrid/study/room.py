@@ -63,15 +63,14 @@ def rooms_of(case: Case, dispatched: xr.Dataset) -> dict[str, Room]:
 
 def _room(headroom: Headroom) -> Room:
     sides = []
-    for power, energies, speeds in (
-        (headroom.up, headroom.energies_up_mwh, headroom.speeds_up),
-        (headroom.down, headroom.energies_down_mwh, headroom.speeds_down),
-    ):
-        room = _numbers(power or ())
-        for energy in energies if len(room) else ():
-            room = np.minimum(room, _numbers(energy) * 60.0 / SUSTAIN_MIN)
-        for speed in speeds if len(room) else ():  # of the running units, beside what they are moving already
-            room = np.minimum(room, _numbers(speed) * RESPONSE_MIN)
+    for side in (headroom.side("up"), headroom.side("down")):
+        limits = [
+            *map(_numbers, side.limits_mw),
+            *(_numbers(energy) * 60.0 / SUSTAIN_MIN for energy in side.energies_mwh),
+            # of the running units, beside what they are moving already
+            *(_numbers(speed) * RESPONSE_MIN for speed in side.speeds_mw_per_min),
+        ]
+        room = np.min(limits, axis=0) if side.limits_mw else np.zeros(0)
         sides.append(np.clip(room, 0.0, headroom.ramp_mw_per_min * RESPONSE_MIN))
     steps = max(len(side) for side in sides)
     up, down = (side if len(side) else np.zeros(steps) for side in sides)

@@ -90,7 +90,7 @@ def test_a_call_never_exports_beyond_the_right(campus: Bench) -> None:
     outcome = campus({**campus_parts, "as": market}, [0.0])
     sold = outcome["as.reserve.mine.sold_mw"] + outcome["as.reserve.bess.sold_mw"]
     assert sold == pytest.approx([13.0])  # 10 MW import less 13 is the export right
-    row = outcome.rows["as.export_right"]
+    row = outcome.rows["as.poi.meter.up.sold_within_room"]
     assert row.rows == 1
 
 
@@ -99,7 +99,9 @@ def test_the_meters_own_rights_are_used_where_it_publishes_them(page: Bench, axi
     outcome = page(
         {"mine": fleet(), "meter": _Meter(), "as": market}, axis(1), {}, {"as.reserve.mine.sold_mw": np.array([7.0])}
     )
-    assert outcome.rows["as.export_right"].miss == pytest.approx(2.0)  # no import and 5 MW export right
+    assert outcome.rows["as.poi.meter.up.sold_within_room"].miss == pytest.approx(
+        2.0
+    )  # no import and 5 MW export right
 
 
 def test_down_service_needs_room_to_consume_more_at_the_asset_and_at_the_meter(campus: Bench) -> None:

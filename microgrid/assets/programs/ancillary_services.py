@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import ClassVar, Literal, Self
 
@@ -12,18 +11,16 @@ from pydantic import Field, model_validator
 from microgrid.assets.programs.program import Program
 from microgrid.assets.programs.sales import (
     Sale,
-    hold_meter_speed,
-    hold_speed,
     open_meter,
     report_sale,
     room_of,
     sellers,
     site,
-    sum_of,
     take,
+    take_from_meter,
 )
 from microgrid.assets.shipped import shipped_table
-from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.algebra import Linear
 from microgrid.formulation.block import Block, Headroom
 from microgrid.schema.quantity import Declared, Profile, quantity
 
@@ -155,9 +152,9 @@ class AncillaryServices(Program):
             sales = self._sell(block, provider, room_of(block, provider))
             take(block, provider, sales)
             sold.extend((sale, provider) for sale in sales)
-        meter = self._protect_meter(block, [sale for sale, _ in sold])
+        take_from_meter(block, self.poi, [sale for sale, _ in sold], exempt_from_ramp=self.calls_exempt_from_ramp)
         for sale, provider in sold:
-            report_sale(block, sale, [block.campus.headrooms[provider], meter])
+            report_sale(block, sale, [provider, site(self.poi)])
 
     def _sell(self, block: Block, provider: str, room: Headroom) -> list[Sale]:
         allowed = self.providers.get(provider, Provider()).services or tuple(self.services)
@@ -171,14 +168,6 @@ class AncillaryServices(Program):
                 continue
             sales.append(self._sale(block, name, provider, room))
             self._pay(block, sales[-1], product, worth)
-        for up in (True, False):
-            _hold(
-                block,
-                provider,
-                room,
-                [(sale, self.services[sale.service].terms()) for sale in sales if sale.up is up],
-                up=up,
-            )
         return sales
 
     def _sale(self, block: Block, name: str, provider: str, room: Headroom) -> Sale:
@@ -214,47 +203,6 @@ class AncillaryServices(Program):
         def deployment(t: int) -> Linear:
             r"""\pm \delta_s \Delta_t (v_i - \lambda_t) r_{s,i,t}"""
             return (sign * product.deployed_share * hours[t] * (worth[t] - energy[t])) * sale.mw[t]
-
-    def _protect_meter(self, block: Block, sales: Sequence[Sale]) -> Headroom:
-        """Keep the meter within its rights when every service is called at once."""
-        room, steps = block.campus.headrooms[site(self.poi)], block.horizon.steps
-        ups, downs = [sale for sale in sales if sale.up], [sale for sale in sales if not sale.up]
-        if ups and room.up is not None:
-            free_up = room.up
-
-            @block.constraint(steps)
-            def export_right(t: int) -> Relation:
-                r"""p^{imp}_t - p^{exp}_t - \sum_{up} r \ge -\bar P^{exp}"""
-                return sum_of(sale.mw[t] for sale in ups) <= free_up[t]
-
-        if downs and room.down is not None:
-            free_down = room.down
-
-            @block.constraint(steps)
-            def import_right(t: int) -> Relation:
-                r"""p^{imp}_t - p^{exp}_t + \sum_{down} r \le \bar P^{imp}"""
-                return sum_of(sale.mw[t] for sale in downs) <= free_down[t]
-
-        if self.calls_exempt_from_ramp:
-            return take(block, site(self.poi), [replace(sale, response_min=float("inf")) for sale in sales])
-        hold_meter_speed(block, self.poi, ups, up=True)
-        hold_meter_speed(block, self.poi, downs, up=False)
-        return take(block, site(self.poi), sales)
-
-
-def _hold(block: Block, provider: str, room: Headroom, sales: Sequence[tuple[Sale, Product]], *, up: bool) -> None:
-    """Hold MW and speed for what one provider sells in one direction; its own page holds the energy."""
-    side = room.up if up else room.down
-    if not sales or side is None:
-        return
-    steps, of, free = block.horizon.steps, f"{'up' if up else 'down'}.{provider}", side
-
-    @block.constraint(steps, of=of)
-    def capacity(t: int) -> Relation:
-        r"""\sum_s r_{s,i,t} \le h_{i,t}"""
-        return sum_of(sale.mw[t] for sale, _ in sales) <= free[t]
-
-    hold_speed(block, of, room, [sale for sale, _ in sales], up=up)
 
 
 @cache

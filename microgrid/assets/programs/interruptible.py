@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import inf
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,8 +13,6 @@ from microgrid.assets.programs.interruption_credit import OpenSteps, average, lo
 from microgrid.assets.programs.program import Program
 from microgrid.assets.programs.sales import (
     Sale,
-    hold_meter_speed,
-    hold_speed,
     open_meter,
     report_sale,
     room_of,
@@ -23,6 +20,7 @@ from microgrid.assets.programs.sales import (
     site,
     sum_of,
     take,
+    take_from_meter,
 )
 from microgrid.errors import InvalidInput, Problem
 from microgrid.formulation.algebra import Linear, Relation
@@ -176,8 +174,7 @@ class Interruptible(Program):
             )
         earned_by = pay_credit(block, self.credit_usd_per_kw_month, credited, sales, when)
         for sale in sales:
-            rooms = [block.campus.headrooms[name] for name in (sale.provider, site(self.poi))]
-            report_sale(block, sale, rooms, earned_by(sale))
+            report_sale(block, sale, [sale.provider, site(self.poi)], earned_by(sale))
         self._tie_term(block, subscribed)
         block.report("called", lambda t: float(called[t]), "1", "1 in a step of a call within the caps")
 
@@ -227,19 +224,8 @@ class Interruptible(Program):
         sales = [self._hold(block, name, room_of(block, name), when) for name in names]
         held = block.terms(lambda t: sum_of(sale.mw[t] for sale in sales))
         self._hold_within(block, subscribed, held, when)
-        free = open_meter(block, self.poi, None, None).up
-        if free is not None and sales:
-
-            @block.constraint(when.all)
-            def meter_room(t: int) -> Relation:
-                r"""\sum_i r_{i,t} \le p^{imp}_t - p^{exp}_t + \bar P^{exp} less what other programs sold"""
-                return held[t] <= free[t]
-
-        if self.calls_exempt_from_ramp:
-            take(block, site(self.poi), [replace(sale, response_min=inf) for sale in sales])
-        else:
-            hold_meter_speed(block, self.poi, sales, up=True)
-            take(block, site(self.poi), sales)
+        open_meter(block, self.poi, None, None)
+        take_from_meter(block, self.poi, sales, exempt_from_ramp=self.calls_exempt_from_ramp)
         return sales
 
     def _hold_within(self, block: Block, subscribed: Sequence[Linear], held: Sequence[Linear], when: OpenSteps) -> None:
@@ -273,18 +259,10 @@ class Interruptible(Program):
         mw = block.variable("sold_mw", steps, "MW", "MW held ready for a call", upper=upper, of=of)
         unpriced = [0.0] * block.horizon.count  # paid by month
         sale = Sale("interruption", provider, mw, self.max_event_h, unpriced, response_min=self.notice_min)
-        side = room.up
-        if side is None:
+        if room.up is None:
             raise InvalidInput(
                 Problem("cannot drop load or raise output", field=f"{block.name}.providers", value=provider)
             )
-
-        @block.constraint(when.all, of=of)
-        def capacity(t: int) -> Relation:
-            r"""r_{i,t} \le h_{i,t}"""
-            return mw[t] <= side[t]
-
-        hold_speed(block, of, room, [sale], up=True)
         take(block, provider, [sale])
         return sale
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from microgrid.assets.expected_calls import sold_down_mw, with_calls
 from microgrid.assets.programs.program import Program
 from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
-from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
 
@@ -82,27 +82,17 @@ class RelayReserve(Program):
 
     def formulate(self, block: Block) -> None:
         """Write what every block sells while armed, the limits of meter and market, and the money."""
-        steps = block.horizon.steps
-        meter = open_meter(block, self.poi, None, None)
+        open_meter(block, self.poi, None, None)
         tripped = {name: self._arm(block, name, entry) for name, entry in self.blocks.items()}
         sold = {name: self._award(block, name, load) for name, load in tripped.items()}
-        free = meter.up
-        if free is not None:
-
-            @block.constraint(steps)
-            def export_right(t: int) -> Relation:
-                r"""\sum_b w_{b,t} \le p^{imp}_t - p^{exp}_t + \bar P^{exp} less what other programs sold"""
-                return sum_of(load[t] for load in tripped.values()) <= free[t]
-
         price = block.profile("price_usd_per_mwh")
         trips = [Sale(name, entry.provider, tripped[name], 0.0, price) for name, entry in self.blocks.items()]
-        left = take(block, site(self.poi), trips)
+        take(block, site(self.poi), trips)
         self._limit_market(block, list(sold.values()))
         for name, entry in self.blocks.items():
             sale = Sale(name, entry.provider, sold[name], 0.0, price, deployed_share=self.deployed_share)
             self._pay(block, sale)
-            rooms = [block.campus.headrooms[key] for key in (entry.provider,) if key in block.campus.headrooms]
-            report_sale(block, sale, [*rooms, left])
+            report_sale(block, sale, [entry.provider, site(self.poi)])
 
     def _arm(self, block: Block, name: str, entry: RelayBlock) -> Sequence[Linear]:
         """Load that a relay trips: the block's whole load while armed, else none (exact with one binary)."""
@@ -135,9 +125,7 @@ class RelayReserve(Program):
         room = block.campus.headrooms.get(entry.provider)
         if room is None or room.up is None:
             return
-        steps, left, rating = block.horizon.steps, room.up, entry.largest_mw
-        claims = room.claims_up
-        offered = block.terms(lambda t: total([left[t], *(claim.mw[t] for claim in claims)]))
+        steps, offered, rating = block.horizon.steps, room.up, entry.largest_mw
         lost = block.variable(
             "withdrawn_mw", steps, "MW", "headroom of the asset that trips with the block", upper=rating, of=name
         )
@@ -146,11 +134,6 @@ class RelayReserve(Program):
         def trips_along(t: int) -> Relation:
             r"""x_{b,t} \ge \sigma_b h_{i,t} - M_b (1 - z_{b,t})"""
             return lost[t] >= entry.share * offered[t] - rating * (1.0 - armed[t])
-
-        @block.constraint(steps, of=name)
-        def not_sold_already(t: int) -> Relation:
-            r"""x_{b,t} \le h_{i,t} less what is sold of it"""
-            return lost[t] <= left[t]
 
         sale = Sale(name, entry.provider, lost, 0.0, [0.0] * block.horizon.count, deployed_share=self.deployed_share)
         take(block, entry.provider, [sale])

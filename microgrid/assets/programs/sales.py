@@ -1,7 +1,7 @@
 """The ledger of flexibility: who sold which MW, and what is left to sell.
 
-Every sale takes its MW and its speed out of the provider's headroom and out of the headroom of the meter. A later
-program, or a later service of the same one, only sees what is left, so no MW can be sold twice, whatever the order.
+Every sale claims its MW, energy and speed out of the provider's headroom and out of the headroom of the meter, which
+hold all claims together once all programs have written: no MW can be sold twice, whatever the order.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from microgrid.errors import InvalidInput, Problem
-from microgrid.formulation.algebra import Linear, Relation, number, total
-from microgrid.formulation.block import Block, Claim, Headroom, Rule
+from microgrid.formulation.algebra import Linear, number, total
+from microgrid.formulation.block import Block, Rule
+from microgrid.formulation.headroom import Claim, Headroom, Way, Window
 
 Terms = Sequence[Linear] | Sequence[float]
 SOLD, HELD, SPARE, EARNED, CALLED = "sold_mw", "held_mw", "spare_mw", "earned_usd", "called_mw"
@@ -41,6 +42,11 @@ class Sale:
     response_min: float = float("inf")
     deployed_share: float = 0.0
 
+    @property
+    def way(self) -> Way:
+        """Direction of the sale."""
+        return "up" if self.up else "down"
+
 
 def site(poi: str) -> str:
     """Key of the headroom of a meter in the ledger."""
@@ -48,7 +54,7 @@ def site(poi: str) -> str:
 
 
 def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_right_mw: Terms | None) -> Headroom:
-    """Headroom of the meter: how far import may fall (to full export) and rise, less what is already sold.
+    """Headroom of the meter: how far import may fall (to full export) and rise, and how fast.
 
     A right that is not given is read from the meter's signals ``import_right_mw`` and ``export_right_mw``; without
     them nothing may be exported, and no more imported.
@@ -58,13 +64,28 @@ def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_rig
     into = _right(block, poi, "export_right_mw", export_right_mw) or block.numbers([0.0] * block.horizon.count)
     from_grid = _right(block, poi, "import_right_mw", import_right_mw)
     room = block.campus.headrooms.get(key)
-    up = room.up if room is not None else block.terms(lambda t: import_[t] - export[t] + into[t])
-    down = None if room is None else room.down
-    if down is None and from_grid is not None:
-        down = block.terms(lambda t: from_grid[t] - import_[t] + export[t])
-    claims = ((), ()) if room is None else (room.claims_up, room.claims_down)
-    block.campus.headrooms[key] = Headroom(up, down, claims_up=claims[0], claims_down=claims[1])
+    down = None if from_grid is None else block.terms(lambda t: from_grid[t] - import_[t] + export[t])
+    if room is None:
+        up = block.terms(lambda t: import_[t] - export[t] + into[t])
+        signals, speeds = block.campus.signals, [f"{poi}.{way}_mw_per_min" for way in ("fall", "rise")]
+        fall, rise = ((signals[name].terms,) if name in signals else () for name in speeds)
+        windows = {way: _windows(block, f"{poi}.{way}_mw.") for way in ("fall", "rise")}
+        room = Headroom(
+            up, down, speeds_up=fall, speeds_down=rise, windows_up=windows["fall"], windows_down=windows["rise"]
+        )
+        block.headroom(room, key)
+    elif room.down is None and down is not None:
+        block.campus.headrooms[key] = replace(room, down=down)
     return block.campus.headrooms[key]
+
+
+def _windows(block: Block, prefix: str) -> tuple[Window, ...]:
+    """What the MW-variation limits of a meter leave, as it publishes them under ``prefix`` lag ``.`` minutes."""
+    found = []
+    for name in sorted(name for name in block.campus.signals if name.startswith(prefix)):
+        lag, minutes = name.removeprefix(prefix).split(".", 1)
+        found.append(Window(float(minutes), int(lag), block.campus.signals[name].terms))
+    return tuple(found)
 
 
 def _right(block: Block, poi: str, name: str, given: Terms | None) -> Terms | None:
@@ -73,7 +94,7 @@ def _right(block: Block, poi: str, name: str, given: Terms | None) -> Terms | No
 
 
 def room_of(block: Block, provider: str) -> Headroom:
-    """What `provider` has left to sell; InvalidInput names the assets that offer headroom."""
+    """What `provider` offers; InvalidInput names the assets that offer headroom."""
     rooms = block.campus.headrooms
     if provider not in rooms:
         have = ", ".join(sorted(sellers(block))) or "none of the assets"
@@ -88,75 +109,21 @@ def sellers(block: Block) -> list[str]:
     return [name for name in block.campus.headrooms if not name.endswith(METER)]
 
 
-def take(block: Block, name: str, sales: Iterable[Sale]) -> Headroom:
-    """Deduct sales from the headroom called `name` and return what is left."""
-    left = block.campus.headrooms[name]
+def take(block: Block, name: str, sales: Iterable[Sale]) -> None:
+    """Claim sales out of the headroom called `name`."""
     for sale in sales:
-        left = _less(block, left, sale)
-    block.campus.headrooms[name] = left
-    return left
+        claim = Claim(sale.mw, sale.response_min, sale.deployed_share, sale.duration_h)
+        block.campus.headrooms[name] = block.campus.headrooms[name].sold(claim, sale.way)
 
 
-def _less(block: Block, room: Headroom, sale: Sale) -> Headroom:
-    side, energies = (room.up, room.energies_up_mwh) if sale.up else (room.down, room.energies_down_mwh)
-    side = None if side is None else _after(block, side, 1.0, sale.mw)
-    energies = tuple(_after(block, energy, sale.duration_h, sale.mw) for energy in energies)
-    claim = Claim(sale.mw, sale.response_min, sale.deployed_share, sale.duration_h)
-    if sale.up:
-        return replace(room, up=side, energies_up_mwh=energies, claims_up=(*room.claims_up, claim))
-    return replace(room, down=side, energies_down_mwh=energies, claims_down=(*room.claims_down, claim))
+def take_from_meter(block: Block, poi: str, sales: Iterable[Sale], *, exempt_from_ramp: bool) -> None:
+    """Claim sales out of the headroom of the meter; an agreement may exempt calls from its ramp and variations."""
+    limit = float("inf")
+    take(block, site(poi), [replace(sale, response_min=limit) if exempt_from_ramp else sale for sale in sales])
 
 
-def _after(block: Block, free: Sequence[Linear], share: float, sold: Sequence[Linear]) -> Sequence[Linear]:
-    return block.terms(lambda t: free[t] - share * sold[t])
-
-
-def hold_speed(block: Block, of: str, room: Headroom, sales: Sequence[Sale], *, up: bool) -> None:
-    """Keep what must respond within a time, this program's and earlier ones' together, within the ramp of that time.
-
-    The schedule's own ramping uses up a part of the speed; what it leaves stands in the headroom.
-    """
-    ramp, speeds = room.ramp_mw_per_min, room.speeds_up if up else room.speeds_down
-    if (ramp == float("inf") and not speeds) or not sales:
-        return
-    claims = [*(room.claims_up if up else room.claims_down), *(Claim(sale.mw, sale.response_min) for sale in sales)]
-    first = min(sale.response_min for sale in sales)
-    for limit in sorted({claim.response_min for claim in claims if first <= claim.response_min < float("inf")}):
-        together = [claim.mw for claim in claims if claim.response_min <= limit]
-        if len(together) > 1 and ramp < float("inf"):  # a single sale is bounded by its own ramp already
-            _respond(block, f"{of}.{limit:g}min", block.numbers([ramp * limit] * block.horizon.count), together)
-        for place, speed in enumerate(speeds):
-            _respond(block, f"{of}.{limit:g}min.speed{place}", speed, together, limit)
-
-
-def hold_meter_speed(block: Block, poi: str, sales: Sequence[Sale], *, up: bool) -> None:
-    """Keep calls, earlier programs' included, within the ramp and the variation limits that the meter publishes."""
-    if not sales:
-        return
-    room, signals, side = block.campus.headrooms[site(poi)], block.campus.signals, "up" if up else "down"
-    way = "fall" if up else "rise"
-    claims = [*(room.claims_up if up else room.claims_down), *(Claim(sale.mw, sale.response_min) for sale in sales)]
-    if (ramp := signals.get(f"{poi}.{way}_mw_per_min")) is not None:
-        for limit in sorted({claim.response_min for claim in claims if claim.response_min < float("inf")}):
-            together = [claim.mw for claim in claims if claim.response_min <= limit]
-            _respond(block, f"meter.{side}.{limit:g}min", ramp.terms, together, limit)
-    prefix = f"{poi}.{way}_mw."
-    for name in sorted(name for name in signals if name.startswith(prefix)):
-        lag, window = name.removeprefix(prefix).split(".", 1)
-        together = [claim.mw for claim in claims if claim.response_min <= float(window)]
-        if together:
-            _respond(block, f"meter.{side}.window{window}min.{lag}", signals[name].terms, together)
-
-
-def _respond(block: Block, of: str, reach_mw: Terms, together: Sequence[Sequence[Linear]], scale: float = 1.0) -> None:
-    @block.constraint(block.horizon.steps, of=of)
-    def response(t: int) -> Relation:
-        r"""\sum_{s: \theta_s \le \theta} r_{s,t} \le R \theta, or the change allowed in a window of \theta"""
-        return sum_of(mw[t] for mw in together) <= scale * reach_mw[t]
-
-
-def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom], earned: Rule | None = None) -> None:
-    """Report what a sale earns and the MW that were still free behind it (provider and meter), never negative.
+def report_sale(block: Block, sale: Sale, rooms: Sequence[str], earned: Rule | None = None) -> None:
+    """Report what a sale earns and the MW still free behind it, in headrooms called `rooms` (provider and meter).
 
     `earned` tells the payment of a step, USD, where it is not the price of the MW sold.
     """
@@ -168,18 +135,29 @@ def report_sale(block: Block, sale: Sale, rooms: Sequence[Headroom], earned: Rul
     report_spare(block, sale, rooms, of=of)
 
 
-def report_spare(block: Block, sale: Sale, rooms: Sequence[Headroom], *, of: str) -> None:
-    """Report the MW that are still free behind a sale or a reserve held."""
+def report_spare(block: Block, sale: Sale, rooms: Sequence[str], *, of: str) -> None:
+    """Report the MW that all sales together leave in the headrooms behind a sale or a reserve held."""
 
-    def spare(t: int) -> float:
-        free = [number(side[t]) for room in rooms if (side := room.up if sale.up else room.down) is not None]
-        energies = [
-            energy for room in rooms for energy in (room.energies_up_mwh if sale.up else room.energies_down_mwh)
-        ]
-        held = [number(energy[t]) / sale.duration_h for energy in energies if sale.duration_h > 0]
-        return min([*free, *held], default=0.0)
+    def write() -> None:
+        sides = [room.side(sale.way) for name in rooms if (room := block.campus.headrooms.get(name)) is not None]
 
-    block.report(SPARE, spare, "MW", "MW still free behind the sale; negative would not be deliverable", of=of)
+        def spare(t: int) -> float:
+            free = [
+                number(limit[t]) - sum(number(claim.mw[t]) for claim in side.claims)
+                for side in sides
+                for limit in side.limits_mw
+            ]
+            stored = [
+                number(energy[t]) - sum(claim.duration_h * number(claim.mw[t]) for claim in side.claims)
+                for side in sides
+                for energy in side.energies_mwh
+            ]
+            held = [energy / sale.duration_h for energy in stored if sale.duration_h > 0]
+            return min([*free, *held], default=0.0)
+
+        block.report(SPARE, spare, "MW", "MW still free behind the sale; negative would not be deliverable", of=of)
+
+    block.after_all(write)
 
 
 def sales_table(
@@ -243,8 +221,6 @@ __all__ = [
     "SOLD",
     "SPARE",
     "Sale",
-    "hold_meter_speed",
-    "hold_speed",
     "open_meter",
     "report_sale",
     "report_spare",
@@ -254,4 +230,5 @@ __all__ = [
     "site",
     "sum_of",
     "take",
+    "take_from_meter",
 ]

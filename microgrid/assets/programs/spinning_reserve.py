@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from microgrid.assets.programs.sales import Sale, hold_speed, report_spare, room_of, sellers, take
-from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.assets.programs.sales import Sale, report_spare, room_of, sellers, take
+from microgrid.formulation.algebra import Relation, total
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
 
@@ -45,26 +45,13 @@ class SpinningReserve(Declared):
             )
             none = [0.0] * block.horizon.count
             sale = Sale("spinning", name, held[name], duration, none, response_min=self.response_min)
-            hold_speed(block, f"up.{name}", room, [sale], up=True)
-            left = take(block, name, [sale])
-            report_spare(block, sale, [left], of=name)
-            _keep_deliverable(block, name, left.up)
+            take(block, name, [sale])
+            report_spare(block, sale, [name], of=name)
 
         @block.constraint(steps)
         def requirement(t: int) -> Relation:
             r"""\sum_i r_{i,t} \ge R_t"""
             return total(share[t] for share in held.values()) >= required[t]
-
-
-def _keep_deliverable(block: Block, name: str, left: Sequence[Linear] | None) -> None:
-    """What is left of a provider's room must not fall below zero."""
-    if left is None:
-        return
-
-    @block.constraint(block.horizon.steps, of=name)
-    def deliverable(t: int) -> Relation:
-        r"""r_{i,t} \le headroom_{i,t}"""
-        return left[t] >= 0.0
 
 
 __all__ = ["SpinningReserve"]
