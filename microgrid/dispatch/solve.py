@@ -272,12 +272,22 @@ def _with_prices(program: Program, best: Outcome, search: _Search) -> Outcome:
 
 
 def _branch(program: Program, search: _Search, seconds: float) -> Outcome:
-    """Branch and bound, stopped as soon as the asked gap to the bound of the whole program is reached."""
-    solver = Highs(program, options={"mip_rel_gap": 0.5 * search.gap, "time_limit": float(seconds)})
-    if search.best is not None and search.best.point is not None:
-        solver.start_from(search.best.point)
-    solver.set({"objective_target": good_enough(search.bound, search.gap)})
-    return solver.run()
+    """Branch and bound, stopped as soon as the asked gap to the bound of the whole program is reached.
+
+    HiGHS 1.16 can take a start through its presolve for better than it is, and then ends, as optimal or at the target,
+    with a point that is neither: without presolve it does not.
+    """
+    target = good_enough(search.bound, search.gap)
+    options = {"mip_rel_gap": 0.5 * search.gap, "time_limit": float(seconds), "objective_target": target}
+    for presolve in ("choose", "off"):
+        solver = Highs(program, options={**options, "presolve": presolve})
+        if search.best is not None and search.best.point is not None:
+            solver.start_from(search.best.point)
+        found = solver.run()
+        ended = found.status in {Status.OPTIMAL, Status.FAILED}
+        if not ended or found.objective <= target or relative_gap(found.objective, found.bound) <= search.gap:
+            break
+    return found
 
 
 def good_enough(bound: float, gap: float) -> float:
