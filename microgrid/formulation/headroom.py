@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
-from microgrid.formulation.algebra import Linear, Relation, total
+from microgrid.formulation.algebra import Linear, Relation, number, total
 
 if TYPE_CHECKING:
     from microgrid.formulation.block import Block
@@ -25,13 +25,19 @@ Bounds = tuple[Sequence[Linear], ...]
 class Claim:
     """MW already sold out of a headroom, to be reached within a response time and sustained for a duration.
 
-    `deployed_share` of them is expected to be called.
+    `deployed_share` of them is expected to be called. `right_mw` is what they may use beyond the headroom, by step: at
+    a meter, what the exchange may reach while their program calls.
     """
 
     mw: Sequence[Linear]
     response_min: float
     deployed_share: float = 0.0
     duration_h: float = 0.0
+    right_mw: Sequence[float] | None = None
+
+    def within(self, right_mw: Sequence[float] | None, t: int) -> bool:
+        """Whether its right is no wider than another's at a step; always where it has none of its own."""
+        return self.right_mw is None or right_mw is None or self.right_mw[t] <= right_mw[t]
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,29 @@ class Side:
     speeds_mw_per_min: Bounds
     windows: tuple[Window, ...]
     claims: tuple[Claim, ...]
+
+    def rights(self) -> list[Sequence[float] | None]:
+        """Unlike rights of the claims, None where they have none.
+
+        Whatever is called, the move keeps to the widest right of those that call. The worst that this right can meet is
+        a call of all claims with it or a narrower one, so these share its row.
+        """
+        found: list[Sequence[float] | None] = []
+        for claim in self.claims:
+            if claim.right_mw not in found:
+                found.append(claim.right_mw)
+        return found
+
+    def left_mw(self, mw: Sequence[Linear], t: int) -> list[float]:
+        """What the numbers of a result leave of every bound in MW at a step, behind a claim of these `mw`."""
+        own = [claim.right_mw for claim in self.claims if claim.mw is mw] or self.rights()
+        return [
+            number(limit[t])
+            + (right[t] if right else 0.0)
+            - sum(number(claim.mw[t]) for claim in self.claims if claim.within(right, t))
+            for limit in self.limits_mw
+            for right in own
+        ]
 
 
 @dataclass(frozen=True)
@@ -112,14 +141,33 @@ def hold_claims(block: Block, key: str, of: str) -> None:
 
 def _hold_power(block: Block, of: str, side: Side) -> None:
     for place, limit in enumerate(side.limits_mw):
-        _fit(block, f"{of}{place or ''}", side.claims, limit)
+        for other, right in enumerate(side.rights()):
+            _fit(block, f"{of}{place or ''}{f'.right{other}' if other else ''}", side.claims, limit, right)
 
 
-def _fit(block: Block, of: str, claims: Sequence[Claim], limit: Sequence[Linear]) -> None:
-    @block.constraint(block.horizon.steps, of=of)
+def _fit(
+    block: Block, of: str, claims: Sequence[Claim], limit: Sequence[Linear], right: Sequence[float] | None
+) -> None:
+    steps = block.horizon.steps
+    if right is None:
+        room, sold = limit, [claim.mw for claim in claims]
+    else:
+        room = block.terms(lambda t: limit[t] + right[t])
+        sold = [_sold_within(block, claim, right) for claim in claims]
+
+    @block.constraint(steps, of=of)
     def sold_within_room(t: int) -> Relation:
-        r"""\sum_s r_{s,t} \le h_t"""
-        return total(claim.mw[t] for claim in claims) <= limit[t]
+        r"""\sum_s r_{s,t} \le h_t + \bar P_t , of all r with the right \bar P of a meter or a narrower one"""
+        return total(mw[t] for mw in sold) <= room[t]
+
+
+def _sold_within(block: Block, claim: Claim, right: Sequence[float]) -> Sequence[Linear]:
+    """MW of a claim at the steps where its right is no wider, else nothing."""
+    inside = [claim.within(right, t) for t in block.horizon.steps]
+    if all(inside):
+        return claim.mw
+    share = block.numbers(map(float, inside))
+    return block.terms(lambda t: share[t] * claim.mw[t])
 
 
 def _hold_energy(block: Block, of: str, side: Side) -> None:

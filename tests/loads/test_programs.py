@@ -112,6 +112,30 @@ def test_down_service_needs_room_to_consume_more_at_the_asset_and_at_the_meter(c
     assert outcome["poi.import_mw"] == pytest.approx([4.0, 12.0])
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_every_program_keeps_to_its_own_right_at_the_meter(campus: Bench, order: tuple[str, str]) -> None:
+    wide = AncillaryServices(poi="poi", services={"up": up(5.0)}, export_right_mw=5.0)
+    own = AncillaryServices(poi="poi", services={"up": up(6.0)})  # nothing may be exported at this meter
+    parts = {"site": FacilityLoad(bus="F", power_mw=3.0), "bess": cell(initial_energy_mwh=10.0)}
+    programs = {"a": wide, "b": own}
+    outcome = campus({**parts, **{name: programs[name] for name in order}}, [0.0])
+    assert outcome["b.up.bess.sold_mw"] == pytest.approx([3.0])
+    assert outcome["a.up.bess.sold_mw"] == pytest.approx([5.0])  # of the 8 MW to its right the other has sold 3
+    assert outcome["a.up.bess.spare_mw"] == pytest.approx([0.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_rights_that_change_places_hold_step_by_step(campus: Bench, order: tuple[str, str]) -> None:
+    rights = {"a.import_right_mw": [9.0, 5.0], "b.import_right_mw": [6.0, 10.0]}
+    programs = {name: AncillaryServices(poi="poi", services={"down": down(60.0)}, import_right_mw=1.0) for name in "ab"}
+    parts = {"site": FacilityLoad(bus="F", power_mw=2.0), "mine": fleet(), **{name: programs[name] for name in order}}
+    outcome = campus(parts, [150.0, 150.0], series=rights)
+    a, b = outcome["a.down.mine.sold_mw"], outcome["b.down.mine.sold_mw"]
+    assert a + b == pytest.approx([7.0, 8.0])  # up to 9 and 10 MW
+    assert b[0] <= 4.0 + 1e-6
+    assert a[1] <= 3.0 + 1e-6
+
+
 def test_speed_limits_what_fast_services_sell_together(campus: Bench) -> None:
     mine = fleet(ramp_down_mw_per_min=0.5)
     services = {"fast": up(9.0, response_min=4.0), "slow": up(5.0, response_min=10.0)}

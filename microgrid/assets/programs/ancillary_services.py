@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from microgrid.assets.programs.program import Program
 from microgrid.assets.programs.sales import (
+    Rights,
     Sale,
     open_meter,
     report_sale,
@@ -75,8 +76,9 @@ class AncillaryServices(Program):
 
     Every provider must hold the MW (headroom), the energy for the duration of the product, and the speed for its
     response time. At the meter ``import - export - \sum up \ge -export right`` and the reverse for down services, so
-    that a call never breaks the interconnection agreement; unless it exempts calls, what is sold within a response
-    time also stays within the ramp and variation limits of the meter.
+    that a call never breaks the interconnection agreement; what other programs sold within the same right or a narrower
+    one counts too. Unless the agreement exempts calls, what is sold within a response time also stays within the ramp
+    and variation limits of the meter.
 
     Expected calls, ``\delta_s r``, are energy: they leave the store of a battery or UPS, the work of training jobs, the
     hash of miners and the requests of inference, and burn fuel in engines. They settle at `energy_price_usd_per_mwh`.
@@ -145,26 +147,24 @@ class AncillaryServices(Program):
         """Write sales by provider and service with the rows that make them deliverable."""
         import_right = None if self.import_right_mw is None else block.profile("import_right_mw")
         export_right = None if self.export_right_mw is None else block.profile("export_right_mw")
-        open_meter(block, self.poi, import_right, export_right)
-        names = list(self.providers) or sellers(block)
-        sold: list[tuple[Sale, str]] = []
-        for provider in names:
-            sales = self._sell(block, provider, room_of(block, provider))
+        rights = open_meter(block, self.poi, import_right, export_right)
+        sold: list[Sale] = []
+        for provider in list(self.providers) or sellers(block):
+            sales = self._sell(block, provider, room_of(block, provider), rights)
             take(block, provider, sales)
-            sold.extend((sale, provider) for sale in sales)
-        take_from_meter(block, self.poi, [sale for sale, _ in sold], exempt_from_ramp=self.calls_exempt_from_ramp)
-        for sale, provider in sold:
-            report_sale(block, sale, [provider, site(self.poi)])
+            sold.extend(sales)
+        take_from_meter(block, rights, sold, exempt_from_ramp=self.calls_exempt_from_ramp)
+        for sale in sold:
+            report_sale(block, sale, [sale.provider, site(self.poi)])
 
-    def _sell(self, block: Block, provider: str, room: Headroom) -> list[Sale]:
+    def _sell(self, block: Block, provider: str, room: Headroom, rights: Rights) -> list[Sale]:
         allowed = self.providers.get(provider, Provider()).services or tuple(self.services)
         stated = provider in self.providers and self.providers[provider].worth_usd_per_mwh is not None
         worth = block.profile(f"providers.{provider}.worth_usd_per_mwh") if stated else None
         sales = []
         for name in allowed:
             product = self.services[name].terms()
-            meter = block.campus.headrooms[site(self.poi)]
-            if any((entry.up if product.up else entry.down) is None for entry in (room, meter)):
+            if (room.up if product.up else room.down) is None or (not product.up and rights.down_mw is None):
                 continue
             sales.append(self._sale(block, name, provider, room))
             self._pay(block, sales[-1], product, worth)

@@ -224,8 +224,8 @@ class Interruptible(Program):
         sales = [self._hold(block, name, room_of(block, name), when) for name in names]
         held = block.terms(lambda t: sum_of(sale.mw[t] for sale in sales))
         self._hold_within(block, subscribed, held, when)
-        open_meter(block, self.poi, None, None)
-        take_from_meter(block, self.poi, sales, exempt_from_ramp=self.calls_exempt_from_ramp)
+        rights = open_meter(block, self.poi)
+        take_from_meter(block, rights, sales, exempt_from_ramp=self.calls_exempt_from_ramp)
         return sales
 
     def _hold_within(self, block: Block, subscribed: Sequence[Linear], held: Sequence[Linear], when: OpenSteps) -> None:

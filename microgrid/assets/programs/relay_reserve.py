@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from microgrid.assets.expected_calls import sold_down_mw, with_calls
 from microgrid.assets.programs.program import Program
-from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take
+from microgrid.assets.programs.sales import Sale, open_meter, report_sale, site, sum_of, take, take_from_meter
 from microgrid.formulation.algebra import Linear, Relation
 from microgrid.formulation.block import Block
 from microgrid.schema.quantity import Declared, Profile, quantity
@@ -82,12 +82,11 @@ class RelayReserve(Program):
 
     def formulate(self, block: Block) -> None:
         """Write what every block sells while armed, the limits of meter and market, and the money."""
-        open_meter(block, self.poi, None, None)
         tripped = {name: self._arm(block, name, entry) for name, entry in self.blocks.items()}
         sold = {name: self._award(block, name, load) for name, load in tripped.items()}
         price = block.profile("price_usd_per_mwh")
         trips = [Sale(name, entry.provider, tripped[name], 0.0, price) for name, entry in self.blocks.items()]
-        take(block, site(self.poi), trips)
+        take_from_meter(block, open_meter(block, self.poi), trips, exempt_from_ramp=True)  # a relay trips within cycles
         self._limit_market(block, list(sold.values()))
         for name, entry in self.blocks.items():
             sale = Sale(name, entry.provider, sold[name], 0.0, price, deployed_share=self.deployed_share)

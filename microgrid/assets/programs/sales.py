@@ -7,7 +7,7 @@ hold all claims together once all programs have written: no MW can be sold twice
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,6 @@ from microgrid.formulation.algebra import Linear, number, total
 from microgrid.formulation.block import Block, Rule
 from microgrid.formulation.headroom import Claim, Headroom, Way, Window
 
-Terms = Sequence[Linear] | Sequence[float]
 SOLD, HELD, SPARE, EARNED, CALLED = "sold_mw", "held_mw", "spare_mw", "earned_usd", "called_mw"
 METER = ".meter"
 COLUMNS = (
@@ -53,30 +52,41 @@ def site(poi: str) -> str:
     return f"{poi}{METER}"
 
 
-def open_meter(block: Block, poi: str, import_right_mw: Terms | None, export_right_mw: Terms | None) -> Headroom:
-    """Headroom of the meter: how far import may fall (to full export) and rise, and how fast.
+@dataclass(frozen=True)
+class Rights:
+    """What export and import may reach at a meter while one program's calls run, MW by step.
+
+    `down_mw` is None where nobody states an import right; then no call may raise the import.
+    """
+
+    poi: str
+    up_mw: Sequence[float]
+    down_mw: Sequence[float] | None
+
+
+def open_meter(
+    block: Block, poi: str, import_right_mw: list[float] | None = None, export_right_mw: list[float] | None = None
+) -> Rights:
+    """Rights of one program at a meter, whose headroom is opened: how far the exchange may move, and how fast.
 
     A right that is not given is read from the meter's signals ``import_right_mw`` and ``export_right_mw``; without
     them nothing may be exported, and no more imported.
     """
-    key = site(poi)
-    import_, export = block.signal(f"{poi}.import_mw"), block.signal(f"{poi}.export_mw")
-    into = _right(block, poi, "export_right_mw", export_right_mw) or block.numbers([0.0] * block.horizon.count)
-    from_grid = _right(block, poi, "import_right_mw", import_right_mw)
-    room = block.campus.headrooms.get(key)
-    down = None if from_grid is None else block.terms(lambda t: from_grid[t] - import_[t] + export[t])
-    if room is None:
-        up = block.terms(lambda t: import_[t] - export[t] + into[t])
+    if site(poi) not in block.campus.headrooms:
+        import_, export = block.signal(f"{poi}.import_mw"), block.signal(f"{poi}.export_mw")
         signals, speeds = block.campus.signals, [f"{poi}.{way}_mw_per_min" for way in ("fall", "rise")]
         fall, rise = ((signals[name].terms,) if name in signals else () for name in speeds)
         windows = {way: _windows(block, f"{poi}.{way}_mw.") for way in ("fall", "rise")}
         room = Headroom(
-            up, down, speeds_up=fall, speeds_down=rise, windows_up=windows["fall"], windows_down=windows["rise"]
-        )
-        block.headroom(room, key)
-    elif room.down is None and down is not None:
-        block.campus.headrooms[key] = replace(room, down=down)
-    return block.campus.headrooms[key]
+            block.terms(lambda t: import_[t] - export[t]), block.terms(lambda t: export[t] - import_[t]),
+            speeds_up=fall, speeds_down=rise, windows_up=windows["fall"], windows_down=windows["rise"],
+        )  # fmt: skip
+        block.headroom(room, site(poi))
+    export_right = _right(block, poi, "export_right_mw", export_right_mw)
+    return Rights(
+        poi, export_right or block.numbers([0.0] * block.horizon.count),
+        _right(block, poi, "import_right_mw", import_right_mw),
+    )  # fmt: skip
 
 
 def _windows(block: Block, prefix: str) -> tuple[Window, ...]:
@@ -88,9 +98,9 @@ def _windows(block: Block, prefix: str) -> tuple[Window, ...]:
     return tuple(found)
 
 
-def _right(block: Block, poi: str, name: str, given: Terms | None) -> Terms | None:
-    signal = f"{poi}.{name}"
-    return block.signal(signal) if given is None and signal in block.campus.signals else given
+def _right(block: Block, poi: str, name: str, given: list[float] | None) -> list[float] | None:
+    signal = block.campus.signals.get(f"{poi}.{name}")
+    return given if given is not None or signal is None else block.numbers(map(number, signal.terms))
 
 
 def room_of(block: Block, provider: str) -> Headroom:
@@ -116,10 +126,14 @@ def take(block: Block, name: str, sales: Iterable[Sale]) -> None:
         block.campus.headrooms[name] = block.campus.headrooms[name].sold(claim, sale.way)
 
 
-def take_from_meter(block: Block, poi: str, sales: Iterable[Sale], *, exempt_from_ramp: bool) -> None:
-    """Claim sales out of the headroom of the meter; an agreement may exempt calls from its ramp and variations."""
-    limit = float("inf")
-    take(block, site(poi), [replace(sale, response_min=limit) if exempt_from_ramp else sale for sale in sales])
+def take_from_meter(block: Block, rights: Rights, sales: Iterable[Sale], *, exempt_from_ramp: bool) -> None:
+    """Claim sales within the rights of a meter; an agreement may exempt calls from its ramp and variations."""
+    key = site(rights.poi)
+    for sale in sales:
+        response = float("inf") if exempt_from_ramp else sale.response_min
+        right = rights.up_mw if sale.up else rights.down_mw
+        claim = Claim(sale.mw, response, sale.deployed_share, sale.duration_h, right)
+        block.campus.headrooms[key] = block.campus.headrooms[key].sold(claim, sale.way)
 
 
 def report_sale(block: Block, sale: Sale, rooms: Sequence[str], earned: Rule | None = None) -> None:
@@ -142,11 +156,7 @@ def report_spare(block: Block, sale: Sale, rooms: Sequence[str], *, of: str) -> 
         sides = [room.side(sale.way) for name in rooms if (room := block.campus.headrooms.get(name)) is not None]
 
         def spare(t: int) -> float:
-            free = [
-                number(limit[t]) - sum(number(claim.mw[t]) for claim in side.claims)
-                for side in sides
-                for limit in side.limits_mw
-            ]
+            free = [left for side in sides for left in side.left_mw(sale.mw, t)]
             stored = [
                 number(energy[t]) - sum(claim.duration_h * number(claim.mw[t]) for claim in side.claims)
                 for side in sides
@@ -220,6 +230,7 @@ __all__ = [
     "HELD",
     "SOLD",
     "SPARE",
+    "Rights",
     "Sale",
     "open_meter",
     "report_sale",
