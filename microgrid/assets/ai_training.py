@@ -26,7 +26,8 @@ class AiTraining(Asset):
     """Training jobs in one room; each completes its work by its deadline, or pays for lateness.
 
     Reserves are sold from jobs that may be late or unfinished. Work that expected calls take away must be made up like
-    any other; it is reckoned at the steepest part of the job's throughput curve.
+    any other; it is reckoned at the steepest part of the job's throughput curve. Calls to draw more do work; it is
+    reckoned at the flattest part, and only until the deadline.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -85,15 +86,11 @@ class AiTraining(Asset):
     def _complete(
         self, block: Block, plans: Mapping[str, Sequence[Window]], runs: Mapping[str, Run], ratio: Sequence[float]
     ) -> None:
-        """Owe the work of every job, less what calls are expected to take from it."""
-        called = expected_calls_mw(block, up=True)
-        lost: dict[str, Sequence[Linear]] = {}
-        if called is not None:
-            it_called = block.terms(lambda t: (1.0 / ratio[t]) * called[t])
-            giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
-            lost = share_calls(block, giving, it_called, largest_share_called(block, up=True))
+        """Owe the work of every job, less what calls are expected to take from it, and with what they add."""
+        giving = {name: run for name, run in runs.items() if self.jobs[name].may_yield}
+        lost, won = (_answers(block, able, ratio, up=up) for able, up in ((giving, True), (runs, False)))
         for name, run in runs.items():
-            complete_job(block, name, self.jobs[name], plans[name], run, lost.get(name))
+            complete_job(block, name, self.jobs[name], plans[name], run, (lost.get(name), won.get(name)))
 
     def _offer(self, block: Block, runs: Mapping[str, Run], ratio: Sequence[float], it_power: Sequence[Linear]) -> None:
         """Offer what jobs can give up that may be left unfinished or late, and what they can take up in the room."""
@@ -161,6 +158,15 @@ def _plan(block: Block, name: str, job: TrainingJob) -> Sequence[Window]:
 
 def _scaled(block: Block, factor: Sequence[float], terms: Sequence[Linear]) -> Sequence[Linear]:
     return block.terms(lambda t: factor[t] * terms[t])
+
+
+def _answers(block: Block, runs: Mapping[str, Run], ratio: Sequence[float], *, up: bool) -> dict[str, Sequence[Linear]]:
+    """IT power that expected calls of one direction take from every job or add to it; nothing where none is sold."""
+    called = expected_calls_mw(block, up=up)
+    if called is None:
+        return {}
+    it_called = block.terms(lambda t: (1.0 / ratio[t]) * called[t])
+    return share_calls(block, runs, it_called, largest_share_called(block, up=up), up=up)
 
 
 def _gather(block: Block, runs: Mapping[str, Run], what: str) -> Sequence[Linear]:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from microgrid.assets.asset import Asset
 from microgrid.assets.expected_calls import expected_calls_mw
 from microgrid.assets.room import Redundancy
-from microgrid.formulation.algebra import Linear, Relation
+from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.formulation.connection import Behaviour
 from microgrid.formulation.horizon import Index
@@ -121,16 +121,18 @@ class BackupEngines(Asset):
         )
 
     def _burn_in_calls(self, block: Block) -> None:
-        """Pay for the fuel of expected calls."""
-        called = expected_calls_mw(block, up=True)
-        if called is None:
+        """Pay for the fuel that expected calls burn, less what calls to give less save."""
+        sides = [(1.0, expected_calls_mw(block, up=True)), (-1.0, expected_calls_mw(block, up=False))]
+        calls = [(sign, called) for sign, called in sides if called is not None]
+        if not calls:
             return
         price, hours = block.profile("fuel_price_usd_per_mmbtu"), block.horizon.hours
 
         @block.cost(block.horizon.steps)
         def called_fuel(t: int) -> Linear:
-            r"""\pi^f_t b \Delta_t \sum_s \delta_s r_{s,t}"""
-            return (price[t] * self.fuel_mmbtu_per_mwh * hours[t]) * called[t]
+            r"""\pi^f_t b \Delta_t (\sum_{up} \delta_s r_{s,t} - \sum_{down} \delta_s r_{s,t})"""
+            usd = price[t] * self.fuel_mmbtu_per_mwh * hours[t]
+            return total((sign * usd) * called[t] for sign, called in calls)
 
     def _pay(self, block: Block, power: Sequence[Linear], running: Sequence[Linear]) -> None:
         steps, hours = block.horizon.steps, block.horizon.hours

@@ -26,8 +26,8 @@ class BitcoinMining(Asset):
 
     Revenue per MWh of machine energy is ``1000 HP (1 - \phi) / (24 e)`` with hashprice HP in $/PH/day and e in J/TH.
     Machines are many and small, so a tier is one continuous amount: the linear program is exact to a machine. Integers
-    appear only for tiers that switch in `blocks`. Hash that expected calls of reserves take away is not paid, and it is
-    missing from what a hosting contract owes.
+    appear only for tiers that switch in `blocks`. Hash that expected calls of reserves take away is not paid, hash that
+    calls to draw more add is, and what a hosting contract owes reckons with both.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -151,7 +151,8 @@ class BitcoinMining(Asset):
         block.report("facility_power_mw", lambda t: power[t], "MW", "power of miners with cooling and auxiliaries")
         self._limit_ramps(block, power)
         self._offer(block, power, facility("least"), facility("most"))
-        block.after_all(lambda: reckon_calls(block, self.tiers, found, outputs))
+        operating = self.operating_cost_usd_per_mwh
+        block.after_all(lambda: reckon_calls(block, self.tiers, found, outputs, operating))
 
     def _offer(self, block: Block, power: Sequence[Linear], least: Sequence[Linear], most: Sequence[Linear]) -> None:
         """Offer what may be dropped and taken up at once, at the speeds that the schedule's own ramping leaves."""

@@ -32,7 +32,7 @@ class Engines(Asset):
 
     The fuel curve is either one heat rate with a no-load term, ``f = a n + b p``, or points of a datasheet, read as
     the convex envelope over running units ``f \ge a_k n + b_k p`` (exact as long as fuel has a price). Expected calls
-    of reserves burn at the steepest part of that curve.
+    of reserves burn at the steepest part of that curve, calls to give less save at the flattest; CO2 counts both.
     """
 
     behaviour: ClassVar[Behaviour] = "generator"
@@ -159,7 +159,7 @@ class Engines(Asset):
         self._limit_units(block, running)
         self._pay(block, power, fuel, commitment)
         block.injects(lambda t: power[t])
-        block.after_all(lambda: self._burn_in_calls(block))
+        block.after_all(lambda: self._reckon_calls(block, fuel, commitment))
         speed = self.reserve_ramp_mw_per_min or self.ramp_mw_per_min
         block.headroom(
             Headroom(
@@ -171,19 +171,31 @@ class Engines(Asset):
             )
         )
 
-    def _burn_in_calls(self, block: Block) -> None:
-        """Pay for what expected calls burn, at the steepest part of the fuel curve."""
-        called = expected_calls_mw(block, up=True)
-        if called is None:
-            return
-        price, hours = block.profile("fuel_price_usd_per_mmbtu"), block.horizon.hours
-        steepest = max(slope for _, slope in self.fuel_lines())
-        carbon = self.emission_price_usd_per_t * self.emission_kg_per_mmbtu / 1000.0
+    def _reckon_calls(self, block: Block, fuel: Sequence[Linear], commitment: Commitment) -> None:
+        """Pay for what expected calls burn beyond what they save, and report the CO2 of schedule and calls together.
 
-        @block.cost(block.horizon.steps)
-        def called_fuel(t: int) -> Linear:
-            r"""((\pi^f_t + \pi^{CO2} \epsilon) b + c^{om}) \Delta_t \sum_s \delta_s r_{s,t}"""
-            return (((price[t] + carbon) * steepest + self.variable_om_usd_per_mwh) * hours[t]) * called[t]
+        A MW called up burns at the steepest part of the fuel curve, a MW called down saves at the flattest.
+        """
+        price, hours = block.profile("fuel_price_usd_per_mmbtu"), block.horizon.hours
+        slopes, carbon = [slope for _, slope in self.fuel_lines()], self.emission_kg_per_mmbtu / 1000.0
+        sides = [(max(slopes), 1.0, expected_calls_mw(block, up=True))]
+        sides += [(min(slopes), -1.0, expected_calls_mw(block, up=False))]
+        calls = [(slope, sign, called) for slope, sign, called in sides if called is not None]
+        if calls:
+
+            @block.cost(block.horizon.steps)
+            def called_fuel(t: int) -> Linear:
+                r"""\Delta_t \sum_s \pm ((\pi^f_t + \pi^{CO2} \epsilon) b + c^{om}) \delta_s r_{s,t} , + up, - down"""
+                fuel_usd = price[t] + self.emission_price_usd_per_t * carbon
+                own = [sign * (fuel_usd * slope + self.variable_om_usd_per_mwh) for slope, sign, _ in calls]
+                return total((hours[t] * usd) * called[t] for usd, (_, _, called) in zip(own, calls, strict=True))
+
+        def emission(t: int) -> Linear:
+            burnt = [(sign * slope * hours[t]) * called[t] for slope, sign, called in calls]
+            scheduled = hours[t] * fuel[t] + self.start_fuel_mmbtu * commitment.started[t]
+            return carbon * total([scheduled, *burnt])
+
+        block.report("co2_t", emission, "t", "CO2 emitted in the step, with that of expected calls")
 
     def _speeds(
         self, block: Block, power: Sequence[Linear], commitment: Commitment, speed: float, *, rising: bool
@@ -308,17 +320,13 @@ class Engines(Asset):
                 r"""c^{start} s_t + c^{stop} d_t"""
                 return self.start_cost_usd * commitment.started[t] + self.stop_cost_usd * commitment.stopped[t]
 
-        def emission(t: int) -> Linear:
-            return carbon * (hours[t] * fuel[t] + self.start_fuel_mmbtu * commitment.started[t])
-
         if self.emission_price_usd_per_t:
 
             @block.cost(steps)
             def emission_cost(t: int) -> Linear:
                 r"""\pi^{CO2} \epsilon (\Delta_t f_t + f^{start} s_t)"""
-                return self.emission_price_usd_per_t * emission(t)
-
-        block.report("co2_t", emission, "t", "CO2 emitted in the step")
+                burnt = hours[t] * fuel[t] + self.start_fuel_mmbtu * commitment.started[t]
+                return (self.emission_price_usd_per_t * carbon) * burnt
 
 
 __all__ = ["Engines", "FuelPoint"]

@@ -33,7 +33,8 @@ class Output:
 
     `least` and `most` bound the power that a call may bring about at once: machines within a minimum time do not
     switch, and blocks only throttle, because a part of a block cannot be switched. `restarted` is counted in MW that
-    hash `restart_ph_s_per_mw`; a MW that a call drops hashes at most `dropped_ph_s_per_mw`.
+    hash `restart_ph_s_per_mw`; a MW that a call drops hashes at most `dropped_ph_s_per_mw`, a MW that it adds at least
+    `raised_ph_s_per_mw`.
     """
 
     power: Sequence[Linear]
@@ -45,6 +46,7 @@ class Output:
     most: Sequence[Linear] | Sequence[float]
     restart_ph_s_per_mw: Sequence[float]
     dropped_ph_s_per_mw: Sequence[float]
+    raised_ph_s_per_mw: Sequence[float]
 
 
 def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> Output:
@@ -78,8 +80,8 @@ def write_free(block: Block, name: str, tier: MiningTier, found: Conditions) -> 
         block.report("power_mw", lambda t: power[t], "MW", "power of the machines", of=name)
     needed = tier.restart_loss_h > 0 or tier.restart_cost_usd_per_mw > 0
     restarted = write_restarts(block, name, power, available) if needed else None
-    dropped = block.numbers(pieces[0].slope * entry for entry in per_mw)
-    return Output(power, hashrate, idle, available, restarted, idle, available, per_mw, dropped)
+    dropped, raised = (block.numbers(piece.slope * entry for entry in per_mw) for piece in (pieces[0], pieces[-1]))
+    return Output(power, hashrate, idle, available, restarted, idle, available, per_mw, dropped, raised)
 
 
 def write_restarts(block: Block, name: str, power: Sequence[Linear], available: Sequence[float]) -> Sequence[Linear]:
@@ -132,10 +134,10 @@ def write_switched(block: Block, name: str, tier: MiningTier, found: Conditions)
     available = block.numbers(hull[-1][0] * entry for entry in full)
     least, most = reachable_power(block, tier, found, amounts, idle)
     restart = block.numbers(tier.hash_ph_s_per_mw * entry for entry in found.hash_share)
-    steepest = max([hash_lowest / (lowest - idle_share), *slopes])
-    dropped = block.numbers(steepest * entry for entry in density)
+    every = [hash_lowest / (lowest - idle_share), *slopes]
+    dropped, raised = (block.numbers(slope * entry for entry in density) for slope in (max(every), min(every)))
     restarted = block.terms(lambda t: unit_mw * amounts.up[t])
-    return Output(power, hashrate, idle, available, restarted, least, most, restart, dropped)
+    return Output(power, hashrate, idle, available, restarted, least, most, restart, dropped, raised)
 
 
 def reachable_power(

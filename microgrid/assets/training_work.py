@@ -1,4 +1,4 @@
-"""The work that a training job owes: done in time, late or never, less what calls of reserves take away."""
+"""The work that a training job owes: done in time, late or never, with what calls of reserves take away or add."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from microgrid.formulation.horizon import Index
 
 
 def share_calls(
-    block: Block, giving: Mapping[str, Run], it_called: Sequence[Linear], share: float
+    block: Block, giving: Mapping[str, Run], it_called: Sequence[Linear], share: float, *, up: bool
 ) -> dict[str, Sequence[Linear]]:
-    """IT power that expected calls take from every job, by its positions; a decision where several could give it.
+    """IT power that expected calls take from (`up`) or add to every job, by its positions.
 
-    A job backs no more than it can drop, of which at most `share` is called, the largest of the products sold.
+    A decision where several could answer. A job backs no more than its room, of which at most `share` is called, the
+    largest of the products sold.
     """
     if len(giving) == 1:
         ((name, run),) = giving.items()
         return {name: block.terms(lambda k: it_called[run.span.first + k], run.span.index)}
-    shared = {name: _called_from(block, name, run, share) for name, run in giving.items()}
+    shared = {name: _called_from(block, name, run, share, up=up) for name, run in giving.items()}
     spans = [(run.span, shared[name]) for name, run in giving.items()]
 
-    @block.constraint(block.horizon.steps)
+    @block.constraint(block.horizon.steps, of="" if up else "down")
     def calls_shared(t: int) -> Relation:
         r"""\sum_j x_{j,t} = \sum_s \delta_s r_{s,t} / PUE_t"""
         return total([*(terms[t - span.first] for span, terms in spans if span.holds(t)), 0.0]) == it_called[t]
@@ -33,26 +34,34 @@ def share_calls(
     return shared
 
 
-def _called_from(block: Block, name: str, run: Run, share: float) -> Sequence[Linear]:
-    called = block.variable("called_mw", run.span.index, "MW", "IT power that calls are expected to take", of=name)
+def _called_from(block: Block, name: str, run: Run, share: float, *, up: bool) -> Sequence[Linear]:
+    what, does = ("called_mw", "take") if up else ("raised_mw", "add")
+    called = block.variable(what, run.span.index, "MW", f"IT power that calls are expected to {does}", of=name)
+    room = run.room_down_mw if up else run.room_up_mw
 
-    @block.constraint(run.span.index, of=name)
+    @block.constraint(run.span.index, of=name if up else f"{name}.down")
     def called_from_room(k: int) -> Relation:
-        r"""x_{j,k} \le \delta (p_{j,k} - \underline p_j)"""
-        return called[k] <= share * run.room_down_mw[k]
+        r"""x_{j,k} \le \delta (p_{j,k} - \underline p_j) , or \le \delta (\bar p_j - p_{j,k}) downward"""
+        return called[k] <= share * room[k]
 
     return called
 
 
 def complete_job(
-    block: Block, name: str, job: TrainingJob, windows: Sequence[Window], run: Run, called: Sequence[Linear] | None
+    block: Block,
+    name: str,
+    job: TrainingJob,
+    windows: Sequence[Window],
+    run: Run,
+    called: tuple[Sequence[Linear] | None, Sequence[Linear] | None],
 ) -> None:
     """Owe the work of every window, and pay or charge for what is done, late and unfinished.
 
-    `called` is the IT power that calls are expected to take at every position; the work lost is that of the steepest
-    part of the throughput curve.
+    `called` is the IT power that calls are expected to take and to add at every position. The work lost is that of the
+    steepest part of the throughput curve, the work won that of the flattest, and only in time.
     """
-    steepest = max((piece.slope for piece in segments(job.hull())), default=1.0)
+    slopes = [piece.slope for piece in segments(job.hull())] or [1.0]
+    steepest, flattest, (taken, added) = max(slopes), min(slopes), called
     hours, first = block.horizon.hours, run.span.first
     owed = [window.work_mwh for window in windows]
     index = Index(f"{block.name}.{name}.windows", len(windows))
@@ -66,13 +75,16 @@ def complete_job(
         terms, started = [block.total(span, lambda k: hours[first + k] * run.output[k])], run.started
         if started is not None and job.loss_mwh:
             terms.append(block.total(span, lambda k: -job.loss_mwh * started[k]))
-        if called is not None:
-            terms.append(block.total(span, lambda k: (-steepest * hours[first + k]) * called[k]))
+        if taken is not None:
+            terms.append(block.total(span, lambda k: (-steepest * hours[first + k]) * taken[k]))
+        if added is not None:
+            in_time = range(window.first - first, window.due - first)
+            terms.append(block.total(in_time, lambda k: (flattest * hours[first + k]) * added[k]))
         return total(terms)
 
     @block.constraint(index, of=name)
     def complete(place: int) -> Relation:
-        r"""\sum_k \Delta_k (y_k - \beta x_k) - \tau \bar p \sum_k s_k + m \ge W , work \beta lost per MW called"""
+        r"""\sum_k \Delta_k (y_k - \beta x_k + \beta' x'_k) - \tau \bar p \sum_k s_k + m \ge W , calls up x, down x'"""
         return (done(place) if missing is None else done(place) + missing[place]) >= owed[place]
 
     block.report(

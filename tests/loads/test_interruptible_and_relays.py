@@ -185,6 +185,16 @@ def test_a_call_takes_the_drop_off_the_baseline(campus: Bench) -> None:
         contract(baseline_mw=2.0)
 
 
+def test_nothing_is_sold_downward_that_would_break_a_call(campus: Bench) -> None:
+    product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.0}
+    services = {"down": {"product": product, "price_usd_per_mwh": 1.0}}
+    market = AncillaryServices(poi="poi", services=services, import_right_mw=20.0)
+    given = Interruptible(poi="poi", contract_mw=10.0, firm_service_level_mw=4.0, credit_usd_per_kw_month=0.0)
+    for programs in ({"dr": given, "as": market}, {"as": market, "dr": given}):
+        outcome = campus({"mine": fleet(), **programs}, [99.5, 99.5], series={"dr.called": [1, 0]})
+        assert outcome["as.down.mine.sold_mw"] == pytest.approx([4.0, 10.0])  # a dollar, and mining earns a half
+
+
 def test_a_month_in_which_no_call_may_come_pays_nothing(campus: Bench) -> None:
     parts = {"mine": fleet(), "dr": contract(credit_usd_per_kw_month=5.0, callable=0.0)}
     assert campus(parts, [50.0])["dr.subscribed_mw"].size == 1

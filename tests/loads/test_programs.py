@@ -76,6 +76,12 @@ def test_a_battery_sells_no_longer_than_its_energy_lasts(campus: Bench) -> None:
     assert outcome["as.long.bess.spare_mw"] == pytest.approx([0.0], abs=1e-6)
 
 
+def test_the_market_takes_no_more_from_all_providers_together(campus: Bench) -> None:
+    market = AncillaryServices(poi="poi", services={"a": up(5.0, max_mw=4.0)}, export_right_mw=100.0)
+    outcome = campus({"mine": fleet(), "bess": cell(initial_energy_mwh=8.0), "as": market}, [0.0])
+    assert outcome["as.a.mine.sold_mw"] + outcome["as.a.bess.sold_mw"] == pytest.approx([4.0])
+
+
 def test_durations_of_several_services_add_up(campus: Bench) -> None:
     services = {"short": up(5.0, duration_h=0.5, max_mw=4.0), "long": up(6.0, duration_h=4.0)}
     market = AncillaryServices(poi="poi", services=services, export_right_mw=100.0)

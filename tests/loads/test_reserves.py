@@ -294,6 +294,128 @@ def test_calls_do_not_eat_the_hash_that_a_hosting_contract_owes(campus: Bench) -
     assert outcome["as.up.m.sold_mw"] == pytest.approx([5.0])  # a tenth of the hash is all that calls may take
 
 
+# -- calls to draw more or to give less --------------------------------------------------------------------------
+
+
+def called_down(names: tuple[str, ...], share: float, price: float = 1.0, **fields: object) -> AncillaryServices:
+    """One hour of down-reserve; `worth_down_usd_per_mwh` and others may be given."""
+    product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": share}
+    provider = {"worth_down_usd_per_mwh": fields.pop("worth", 0.0)}
+    given = {"import_right_mw": 100.0, "calls_exempt_from_ramp": True, **fields}
+    services = {"down": {"product": product, "price_usd_per_mwh": price}}
+    return AncillaryServices(poi="poi", services=services, providers=dict.fromkeys(names, provider), **given)
+
+
+def test_miners_called_down_hash_and_pay_for_their_energy(campus: Bench) -> None:
+    tiers = {name: {"efficiency_j_per_th": e, "power_mw": 10.0} for name, e in (("new", 20.0), ("old", 40.0))}
+    given = {"bus": "M", "hashprice_usd_per_ph_day": 48.0, "pool_fee": 0.0, "cooling": {"pue_base": 1.25}}
+    mine = BitcoinMining(**given, tiers=tiers, operating_cost_usd_per_mwh=10.0)
+    program = called_down(("m",), 0.2, energy_price_usd_per_mwh=30.0, worth=7.0)
+    outcome = campus({"m": mine, "as": program}, [90.0, 60.0])
+    # At 90 $/MWh, 112.5 for a MWh of machines, all 20 MW stand still; at 60 only the old ones, which hash 50 $/MWh.
+    assert outcome["as.down.m.sold_mw"] == pytest.approx([25.0, 12.5])
+    assert [list(outcome[f"m.{name}.raised_mw"]) for name in tiers] == [
+        pytest.approx([2.0, 0.0]),
+        pytest.approx([2.0] * 2),
+    ]
+    assert outcome.money["m.new.raised_hashing"] == pytest.approx(-2.0 * (100.0 - 10.0))
+    assert outcome.money["m.old.raised_hashing"] == pytest.approx(-4.0 * (50.0 - 10.0))
+    assert outcome.money["as.down.m.deployment"] == pytest.approx(0.2 * 37.5 * (30.0 - 7.0))
+    dear = called_down(("m",), 0.2, energy_price_usd_per_mwh=90.0)
+    # A called MWh at the bus costs 90 $ and brings 0.8 (50 - 10) in old machines: not worth a dollar of reserve.
+    assert campus({"m": mine, "as": dear}, [60.0])["as.down.m.sold_mw"] == pytest.approx([0.0])
+
+
+def test_a_call_adds_the_least_hash_that_a_megawatt_of_the_tier_makes(campus: Bench) -> None:
+    modes = [{"power_share": 0.5, "hash_share": 0.7}, {"power_share": 1.0, "hash_share": 1.0}]
+    tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "modes": modes}
+    given = {"bus": "M", "hashprice_usd_per_ph_day": 48.0, "pool_fee": 0.0, "cooling": {"pue_base": 1.0}}
+    for rules in ({}, {"min_down_h": 1.0}):
+        mine = BitcoinMining(**given, tiers={"a": {**tier, **rules}})
+        outcome = campus({"m": mine, "as": called_down(("m",), 0.2)}, [80.0], wraps=True)
+        # Half a MW earns 1.4 of its price, the other half 0.6: at 80 $/MWh 5 MW run, and the upper half may be called.
+        assert outcome["m.a.power_mw"] == pytest.approx([5.0])
+        assert outcome["m.a.raised_mw"] == pytest.approx([1.0])
+        assert outcome.money["m.a.raised_hashing"] == pytest.approx(-60.0)
+
+
+def test_hash_of_calls_counts_for_a_hosting_contract(campus: Bench) -> None:
+    tier = {"efficiency_j_per_th": 20.0, "power_mw": 10.0, "min_hash_share": 0.9}
+    mine = BitcoinMining(
+        bus="M", hashprice_usd_per_ph_day=48.0, pool_fee=0.0, cooling={"pue_base": 1.0}, tiers={"a": tier}
+    )
+    outcome = campus({"m": mine, "as": called_down(("m",), 0.2)}, [150.0])
+    assert outcome["m.a.power_mw"] == pytest.approx([8.75])  # p + 0.2 (10 - p) = 9
+    assert outcome["as.down.m.sold_mw"] == pytest.approx([1.25])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_work_of_calls_to_draw_more_is_done_in_time(campus: Bench, jobs: int) -> None:
+    job = {"power_mw": 10.0 / jobs, "work_mwh": 15.0 / jobs}
+    train = AiTraining(bus="T", room={"pue": 1.25}, jobs={f"j{place}": job for place in range(jobs)})
+    outcome = campus({"t": train, "as": called_down(("t",), 0.2)}, [10.0, 10.0])
+    assert outcome["t.it_power_mw"].sum() == pytest.approx(13.75)  # p + 0.2 (20 - p) = 15
+    assert outcome["as.down.t.sold_mw"].sum() == pytest.approx(1.25 * 6.25)
+    curve = [{"power_share": 0.5, "throughput_share": 0.75}, {"power_share": 1.0, "throughput_share": 1.0}]
+    late = AiTraining(bus="T", room={"pue": 1.0}, jobs={"j": {
+        "power_mw": 10.0, "work_mwh": 8.0, "power_cap_curve": curve, "deadline": "2025-07-01T01:00", "grace_h": 1.0,
+        "late_usd_per_mwh": 999.0,
+    }})  # fmt: skip
+    outcome = campus({"t": late, "as": called_down(("t",), 0.2)}, [10.0, 10.0])
+    # 5 MW do 7.5 in the first hour; then a MW scheduled does a half and takes a tenth from what calls would do.
+    assert outcome["t.it_power_mw"] == pytest.approx([5.0, 0.0])
+    assert outcome["t.j.work_done_mwh"] == pytest.approx([7.5 + 0.5 * 0.2 * 5.0])
+
+
+def test_engines_called_down_save_fuel_and_carbon(page: Bench, axis: Bench) -> None:
+    curve = [{"power_mw": 5.0, "fuel_mmbtu_per_h": 45.0}, {"power_mw": 10.0, "fuel_mmbtu_per_h": 85.0}]
+    unit = Engines(
+        bus="E", units=1, unit_power_mw=11.0, fuel_curve=[*curve, {"power_mw": 11.0, "fuel_mmbtu_per_h": 95.0}],
+        fuel_price_usd_per_mmbtu=3.0, variable_om_usd_per_mwh=5.0, emission_kg_per_mmbtu=50.0,
+        emission_price_usd_per_t=20.0,
+    )  # fmt: skip
+    spare = BackupEngines(
+        bus="E", units=1, unit_power_mw=4.0, permit_h_per_year=99.0, fuel_mmbtu_per_mwh=9.5,
+        fuel_price_usd_per_mmbtu=20.0,
+    )  # fmt: skip
+    parts = {"poi": Poi(bus="P", import_limit_mw=9.0), "e": unit, "d": spare}
+    parts |= {"up": called(("e", "d"), 0.1), "down": called_down(("e", "d"), 0.3)}
+    sold = {"up.up.e": 2.0, "up.up.d": 1.0, "down.down.e": 4.0, "down.down.d": 3.0}
+    values = {f"{name}.sold_mw": np.array([mw]) for name, mw in sold.items()}
+    values |= {"e.fuel_rate_mmbtu_per_h": np.array([60.0])}
+    outcome = page(parts, axis(1, 30), {}, values)
+    # Up burns 10 MMBtu/MWh, down saves 8; a MMBtu costs 4 $ with its CO2.
+    up, down = 0.1 * 2.0 * 0.5, 0.3 * 4.0 * 0.5
+    assert outcome.money["e.called_fuel"] == pytest.approx(up * (10.0 * 4.0 + 5.0) - down * (8.0 * 4.0 + 5.0))
+    assert outcome["e.co2_t"] == pytest.approx([0.05 * (0.5 * 60.0 + 10.0 * up - 8.0 * down)])
+    assert outcome.money["e.emission_cost"] == pytest.approx(20.0 * 0.05 * 30.0)
+    assert outcome.money["d.called_fuel"] == pytest.approx((0.1 * 1.0 - 0.3 * 3.0) * 0.5 * 190.0)
+
+
+def test_a_battery_called_down_stores_what_it_draws(campus: Bench) -> None:
+    cell = Battery(
+        bus="B", power_mw=10.0, energy_mwh=10.0, charge_efficiency=0.8, soc_min=0.0, soc_max=1.0,
+        initial_energy_mwh=8.0, end="free", wear_usd_per_mwh=50.0,
+    )  # fmt: skip
+    outcome = campus({"b": cell, "as": called_down(("b",), 0.1)}, [20.0])
+    # At the end 10 - (8 + 0.08 r) MWh are free, of which a MW for an hour takes 0.8.
+    assert outcome["as.down.b.sold_mw"] == pytest.approx([2.0 / 0.88])
+    assert outcome["b.energy_mwh"] == pytest.approx([8.0, 8.0 + 0.08 * 2.0 / 0.88])
+
+
+def test_the_worth_of_a_call_up_is_not_that_of_a_call_down(campus: Bench) -> None:
+    """What stopping costs must not be counted as what drawing more brings."""
+    cell = Battery(bus="B", power_mw=10.0, energy_mwh=40.0, soc_min=0.0, soc_max=1.0, end="free")
+    product = {"up": False, "duration_h": 1.0, "response_min": 10.0, "deployed_share": 0.1}
+    services = {"down": {"product": product, "price_usd_per_mwh": 1.0}}
+    dear = AncillaryServices(
+        poi="poi", services=services, providers={"b": {"worth_usd_per_mwh": 500.0}}, import_right_mw=100.0,
+        energy_price_usd_per_mwh=20.0,
+    )  # fmt: skip
+    outcome = campus({"b": cell, "as": dear}, [20.0])
+    assert outcome["as.down.b.sold_mw"] == pytest.approx([0.0])  # a dollar of reserve for 2 $ of energy
+
+
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(st.lists(st.floats(5.0, 120.0), min_size=4, max_size=4), st.floats(1.0, 30.0), st.floats(0.0, 0.3))
 def test_more_calls_never_earn_more_and_two_halves_equal_the_whole(

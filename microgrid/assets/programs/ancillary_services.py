@@ -21,7 +21,7 @@ from microgrid.assets.programs.sales import (
     take_from_meter,
 )
 from microgrid.assets.shipped import shipped_table
-from microgrid.formulation.algebra import Linear
+from microgrid.formulation.algebra import Linear, Relation, total
 from microgrid.formulation.block import Block, Headroom
 from microgrid.schema.quantity import Declared, Profile, quantity
 
@@ -44,7 +44,9 @@ class Service(Declared):
         description="shipped product (market.product, e.g. ercot_rtcb.contingency) or own fields"
     )
     price_usd_per_mwh: Profile = quantity("$/MWh", "price of a MW held for an hour", symbol=r"\pi_{s,t}", ge=0)
-    max_mw: Profile | None = quantity("MW", "most that can be sold; unlimited when absent", default=None, ge=0)
+    max_mw: Profile | None = quantity(
+        "MW", "most that all providers together can sell; unlimited when absent", default=None, ge=0
+    )
 
     @model_validator(mode="after")
     def _product_is_known(self) -> Self:
@@ -65,9 +67,15 @@ class Provider(Declared):
     services: tuple[str, ...] = Field((), description="services it may sell; all when empty")
     worth_usd_per_mwh: Profile | None = quantity(
         "$/MWh",
-        "what a MWh not consumed (or generated) costs the provider when called, beside what its own page reckons "
-        "(see its description; often 0); required where calls are expected",
+        "what a MWh not consumed (or generated) costs the provider when called up, beside what its own page reckons "
+        "(see its description; often 0); required where such calls are expected",
         symbol="v", default=None,
+    )  # fmt: skip
+    worth_down_usd_per_mwh: Profile = quantity(
+        "$/MWh",
+        "what a MWh consumed more (or not generated) brings the provider when called down, beside what its own page "
+        "reckons; a number of its own, because what stopping costs is seldom what drawing more brings",
+        symbol="v^{down}", default=0.0,
     )  # fmt: skip
 
 
@@ -81,8 +89,8 @@ class AncillaryServices(Program):
     and variation limits of the meter.
 
     Expected calls, ``\delta_s r``, are energy: they leave the store of a battery or UPS, the work of training jobs, the
-    hash of miners and the requests of inference, and burn fuel in engines. They settle at `energy_price_usd_per_mwh`.
-    Charges and peaks are reckoned on the scheduled import.
+    hash of miners and the requests of inference, and burn fuel in engines. Calls down fill the store, do work and hash,
+    and save fuel. Both settle at `energy_price_usd_per_mwh`. Charges and peaks are reckoned on the scheduled import.
     """
 
     example: ClassVar[Mapping[str, object]] = {
@@ -126,7 +134,8 @@ class AncillaryServices(Program):
 
     @model_validator(mode="after")
     def _calls_have_a_cost(self) -> Self:
-        called = [name for name, service in self.services.items() if service.terms().deployed_share > 0]
+        terms = {name: service.terms() for name, service in self.services.items()}
+        called = [name for name, product in terms.items() if product.up and product.deployed_share > 0]
         if called and not self.providers:
             raise ValueError(
                 f"calls of {', '.join(called)} are expected; name the providers and give each worth_usd_per_mwh"
@@ -153,21 +162,22 @@ class AncillaryServices(Program):
             sales = self._sell(block, provider, room_of(block, provider), rights)
             take(block, provider, sales)
             sold.extend(sales)
+        for name, service in self.services.items():
+            if service.max_mw is not None:
+                _limit_market(block, name, [sale.mw for sale in sold if sale.service == name])
         take_from_meter(block, rights, sold, exempt_from_ramp=self.calls_exempt_from_ramp)
         for sale in sold:
             report_sale(block, sale, [sale.provider, site(self.poi)])
 
     def _sell(self, block: Block, provider: str, room: Headroom, rights: Rights) -> list[Sale]:
         allowed = self.providers.get(provider, Provider()).services or tuple(self.services)
-        stated = provider in self.providers and self.providers[provider].worth_usd_per_mwh is not None
-        worth = block.profile(f"providers.{provider}.worth_usd_per_mwh") if stated else None
         sales = []
         for name in allowed:
             product = self.services[name].terms()
             if (room.up if product.up else room.down) is None or (not product.up and rights.down_mw is None):
                 continue
             sales.append(self._sale(block, name, provider, room))
-            self._pay(block, sales[-1], product, worth)
+            self._pay(block, sales[-1])
         return sales
 
     def _sale(self, block: Block, name: str, provider: str, room: Headroom) -> Sale:
@@ -186,7 +196,7 @@ class AncillaryServices(Program):
             name, provider, mw, product.duration_h, price, product.up, product.response_min, product.deployed_share
         )
 
-    def _pay(self, block: Block, sale: Sale, product: Product, worth: Sequence[float] | None) -> None:
+    def _pay(self, block: Block, sale: Sale) -> None:
         steps, hours, of = block.horizon.steps, block.horizon.hours, f"{sale.service}.{sale.provider}"
 
         @block.revenue(steps, of=of)
@@ -194,15 +204,33 @@ class AncillaryServices(Program):
             r"""\pi_{s,t} \Delta_t r_{s,i,t}"""
             return (sale.price_usd_per_mwh[t] * hours[t]) * sale.mw[t]
 
-        if worth is None or product.deployed_share == 0:
+        if sale.deployed_share == 0:
             return
-        energy = block.profile("energy_price_usd_per_mwh")
+        worth, energy = self._worth(block, sale), block.profile("energy_price_usd_per_mwh")
         sign = 1.0 if sale.up else -1.0
 
         @block.cost(steps, of=of)
         def deployment(t: int) -> Linear:
-            r"""\pm \delta_s \Delta_t (v_i - \lambda_t) r_{s,i,t}"""
-            return (sign * product.deployed_share * hours[t] * (worth[t] - energy[t])) * sale.mw[t]
+            r"""\pm \delta_s \Delta_t (v_i - \lambda_t) r_{s,i,t} , with v^{down}_i downward"""
+            return (sign * sale.deployed_share * hours[t] * (worth[t] - energy[t])) * sale.mw[t]
+
+    def _worth(self, block: Block, sale: Sale) -> Sequence[float]:
+        """What a called MWh is worth to the provider in the direction of the sale, $/MWh; 0 where it does not say."""
+        field = "worth_usd_per_mwh" if sale.up else "worth_down_usd_per_mwh"
+        stated = sale.provider in self.providers and getattr(self.providers[sale.provider], field) is not None
+        return block.profile(f"providers.{sale.provider}.{field}") if stated else [0.0] * block.horizon.count
+
+
+def _limit_market(block: Block, name: str, sold: Sequence[Sequence[Linear]]) -> None:
+    """Keep what providers sell together to the most that the market takes; one alone is bounded already."""
+    most = block.profile(f"services.{name}.max_mw")
+    if len(sold) < 2:
+        return
+
+    @block.constraint(block.horizon.steps, of=name)
+    def market(t: int) -> Relation:
+        r"""\sum_i r_{s,i,t} \le \bar r_{s,t}"""
+        return total(mw[t] for mw in sold) <= most[t]
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from microgrid.assets.expected_calls import sold_down_mw, with_calls
 from microgrid.assets.programs.interruption_calls import Caps, allowed_events, interruptible_terms
 from microgrid.assets.programs.interruption_credit import OpenSteps, average, load_above_firm, open_steps, pay_credit
 from microgrid.assets.programs.program import Program
@@ -191,7 +192,7 @@ class Interruptible(Program):
             return subscribed[month] == subscribed[month - 1]
 
     def _curtail(self, block: Block, subscribed: Sequence[Linear], called: Sequence[bool]) -> None:
-        """Keep import down in called steps, or pay for buying through."""
+        """Keep import down in called steps, also if others call to draw more, or pay for buying through."""
         import_, month_of, steps = block.signal(f"{self.poi}.import_mw"), block.horizon.month_of, block.horizon.steps
         given = self.baseline_mw is not None
         before = block.profile("baseline_mw") if given else block.numbers([self.contract_mw] * block.horizon.count)
@@ -203,11 +204,16 @@ class Interruptible(Program):
             )  # fmt: skip
             self._buy_through(block, over, self.buy_through_usd_per_mwh)
 
-        @block.constraint([t for t in steps if called[t]])
-        def curtailed(t: int) -> Relation:
-            r"""p^{imp}_t \le \bar P - I_m + o_t , with the baseline B_t for \bar P where one is given"""
-            left = before[t] - subscribed[month_of[t]]
-            return import_[t] <= (left if over is None else left + over[t])
+        def curtail() -> None:
+            drawn = with_calls(block, import_, sold_down_mw(block, site(self.poi)))
+
+            @block.constraint([t for t in steps if called[t]])
+            def curtailed(t: int) -> Relation:
+                r"""p^{imp}_t + \sum_{down} r_t \le \bar P - I_m + o_t , with the baseline B_t for \bar P where given"""
+                left = before[t] - subscribed[month_of[t]]
+                return drawn[t] <= (left if over is None else left + over[t])
+
+        block.after_all(curtail)
 
     @staticmethod
     def _buy_through(block: Block, over: Sequence[Linear], usd_per_mwh: float) -> None:
