@@ -23,7 +23,8 @@ from microgrid.dispatch.compile import Program
 from microgrid.errors import MicrogridError
 
 MINIMUM_VERSION = (1, 15)
-
+Basis = tuple[np.ndarray, np.ndarray]
+"""Statuses (`highspy.HighsBasisStatus`) of columns and rows."""
 
 _ONE_AT_A_TIME = threading.Lock()
 """Two threads that both redirect standard output would restore each other's nowhere."""
@@ -103,15 +104,15 @@ class Highs:
         """Seconds run so far, which the solver's time limit counts from."""
         return float(self.solver.getRunTime())
 
-    def basis(self) -> tuple[list[highspy.HighsBasisStatus], list[highspy.HighsBasisStatus]]:
+    def basis(self) -> Basis:
         """Basis statuses of columns and rows."""
         basis = self.solver.getBasis()
-        return list(basis.col_status), list(basis.row_status)
+        return np.array(basis.col_status, dtype=object), np.array(basis.row_status, dtype=object)
 
-    def start_from_basis(self, columns: list[highspy.HighsBasisStatus], rows: list[highspy.HighsBasisStatus]) -> None:
+    def start_from_basis(self, columns: np.ndarray, rows: np.ndarray) -> None:
         """Start the simplex method from a basis, which HiGHS completes where it is singular."""
         basis = highspy.HighsBasis()
-        basis.col_status, basis.row_status, basis.valid, basis.alien = columns, rows, True, True
+        basis.col_status, basis.row_status, basis.valid, basis.alien = columns.tolist(), rows.tolist(), True, True
         self.solver.setBasis(basis)
 
     @property
@@ -188,4 +189,4 @@ def version_text() -> str:
     return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 
-__all__ = ["Highs", "Outcome", "Status", "check_version", "version_text"]
+__all__ = ["Basis", "Highs", "Outcome", "Status", "check_version", "version_text"]

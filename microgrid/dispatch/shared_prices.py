@@ -76,14 +76,23 @@ def find_prices(months: Months, threads: int) -> Vector | None:
 
 
 def _own_worth(months: Months) -> Vector:
-    """First prices: the cost of a loose column, shared evenly by the rows it stands in."""
+    """First prices: the cost of a loose column, shared evenly by the rows it stands in.
+
+    Left out is what asks less of it than another row does while months are equal: a ratchet of 80 % of last month's peak
+    beside this month's own.
+    """
     prices, by_column = np.zeros(months.meeting.size), months.joint.tocsc()
+    inside = np.ones(months.program.cost.size)
+    inside[months.loose] = 0.0
+    asked = -(months.joint @ inside)
     for column in months.loose[months.program.cost[months.loose] > 0]:
         span = slice(by_column.indptr[column], by_column.indptr[column + 1])
-        rows, factors = by_column.indices[span], by_column.data[span]
-        here = months.shared[rows]
-        if here.any():
-            prices[rows[here]] += months.program.cost[column] / here.sum() / factors[here]
+        here = months.shared[by_column.indices[span]]
+        rows, factors = by_column.indices[span][here], by_column.data[span][here]
+        if rows.size:
+            wanted = asked[rows] / factors
+            kept = (wanted <= 0.0) | np.isclose(wanted, wanted.max())
+            prices[rows[kept]] += months.program.cost[column] / kept.sum() / factors[kept]
     return prices
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.compile import Program
-from microgrid.dispatch.crash import start_from_months
+from microgrid.dispatch.crash import start
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, netted, overlaps
 from microgrid.dispatch.highs import Highs, Outcome, Status
 from microgrid.dispatch.ranges import with_ranges
@@ -166,7 +166,7 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
     """Solve the LP relaxation; its optimum is the bound."""
     with search.stage("LP relaxation"):
         solver = Highs(program, relax=True, options={"presolve": "off", "time_limit": search.seconds_left})
-        start_from_months(program, solver, search.seconds_left)
+        start(program, solver, search.seconds_left)
         relaxed = solver.run()
         if relaxed.status is Status.INFEASIBLE:
             raise InfeasibleProgram("no dispatch satisfies the limits")

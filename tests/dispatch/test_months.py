@@ -95,8 +95,9 @@ def test_a_ratchet_charges_the_month_that_sets_it() -> None:
 @pytest.mark.parametrize("program", [run_hours(400.0), ratchet()])
 def test_the_start_changes_the_way_and_not_the_optimum(monkeypatch: pytest.MonkeyPatch, program: Program) -> None:
     monkeypatch.setattr(crash, "FEWEST_STEPS", 100)
+    monkeypatch.setattr(crash, "FEW_ROWS", 0)
     solver = Highs(program, relax=True, options={"presolve": "off"})
-    crash.start_from_months(program, solver, threads=1)
+    crash.start(program, solver, threads=1)
     outcome = solver.run()
     assert outcome.status is Status.OPTIMAL
     assert outcome.objective == pytest.approx(optimum(program), rel=1e-9)
