@@ -26,8 +26,8 @@ FEWEST_STEPS = 2000
 """Below this many steps the relaxation is solved at once: the months save nothing."""
 BASIS = highspy.HighsBasisStatus
 FEW_ROWS = 30_000
-"""Up to this many rows the year is solved at once: a year with one battery and 24 peaks takes 0.6 s, by months 0.9; half
-a year with six engines (43,000 rows) takes 5.8 s at once, by months 3.1."""
+"""Up to this many rows the year is solved at once: a year with a battery and 24 peaks takes 0.6 s, by months 0.9; half
+a year with engines (43,000 rows) takes 5.8 s at once, by months 3.1."""
 DEVEX = {"simplex_dual_edge_weight_strategy": 1}
 """Edge weights that begin at one: exact ones would have to be found for every row of a basis that is not slack."""
 

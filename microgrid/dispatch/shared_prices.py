@@ -78,8 +78,8 @@ def find_prices(months: Months, threads: int) -> Vector | None:
 def _own_worth(months: Months) -> Vector:
     """First prices: the cost of a loose column, shared evenly by the rows it stands in.
 
-    Left out is what asks less of it than another row does while months are equal: a ratchet of 80 % of last month's peak
-    beside this month's own.
+    Left out is what asks less of it than another row does while months are equal: a ratchet of 80 % of last month's
+    peak beside this month's own.
     """
     prices, by_column = np.zeros(months.meeting.size), months.joint.tocsc()
     inside = np.ones(months.program.cost.size)
