@@ -54,7 +54,7 @@ def start(program: Program, solver: Highs, seconds: float = float("inf"), thread
     priced = _priced(months, prices)
     year = Highs(priced.program, relax=True, options={"presolve": "off", "time_limit": seconds})
     columns, rows = _side_by_side(months, prices)
-    at_limit = np.where(prices[priced.ranged] > 0, BASIS.kLower, BASIS.kUpper)
+    at_limit = _statuses(prices[priced.ranged] > 0, BASIS.kLower, BASIS.kUpper)
     year.start_from_basis(np.append(columns, at_limit), rows)
     del months
     if year.run().status is Status.OPTIMAL:
@@ -64,7 +64,13 @@ def start(program: Program, solver: Highs, seconds: float = float("inf"), thread
 def _first(program: Program) -> Basis:
     """Statuses of the widest basis; HiGHS itself moves columns with two limits to the cheaper one."""
     basic, active = widest_basis(program)
-    return np.where(basic, BASIS.kBasic, BASIS.kLower), np.where(active, BASIS.kLower, BASIS.kBasic)
+    return _statuses(basic, BASIS.kBasic, BASIS.kLower), _statuses(active, BASIS.kLower, BASIS.kBasic)
+
+
+def _statuses(where: np.ndarray, there: highspy.HighsBasisStatus, elsewhere: highspy.HighsBasisStatus) -> np.ndarray:
+    found = np.full(where.shape, elsewhere, dtype=object)
+    found[where] = there
+    return found
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,8 @@ def _side_by_side(months: Months, prices: np.ndarray) -> Basis:
     height, width = program.matrix.shape
     columns, rows = np.full(width, BASIS.kLower, dtype=object), np.full(height, BASIS.kBasic, dtype=object)
     rest = months.resting(months.reduced_cost(prices))
-    beyond = np.where(rest == program.upper[loose], BASIS.kUpper, BASIS.kZero)
-    columns[loose] = np.where(rest == program.lower[loose], BASIS.kLower, beyond)
+    columns[loose] = _statuses(rest == program.upper[loose], BASIS.kUpper, BASIS.kZero)
+    columns[loose[rest == program.lower[loose]]] = BASIS.kLower
     for month in months.parts:
         columns[month.columns], rows[month.rows] = month.solver.basis()
     return columns, rows
