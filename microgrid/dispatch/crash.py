@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from microgrid.dispatch.compile import Program, linear_program
 from microgrid.dispatch.first_basis import widest_basis
-from microgrid.dispatch.highs import Basis, Highs, Status
+from microgrid.dispatch.highs import Basis, Highs, Status, give_back_memory
 from microgrid.dispatch.months import Months, take_apart
 from microgrid.dispatch.shared_prices import find_prices
 
@@ -57,6 +57,7 @@ def start(program: Program, solver: Highs, seconds: float = float("inf"), thread
     at_limit = _statuses(prices[priced.ranged] > 0, BASIS.kLower, BASIS.kUpper)
     year.start_from_basis(np.append(columns, at_limit), rows)
     del months
+    give_back_memory()
     if year.run().status is Status.OPTIMAL:
         solver.start_from_basis(*_without_ranges(priced, *year.basis()))
 

@@ -143,6 +143,13 @@ class Highs:
         return Outcome(status, point, objective, bound, duals)
 
 
+def give_back_memory() -> None:
+    """Return what freed solvers held to the system: the heaps of worker threads would keep it, unused."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library; elsewhere nothing is kept
+    if trim is not None:
+        trim(0)
+
+
 @contextmanager
 def _silenced() -> Iterator[None]:
     """Drop what C code prints: HiGHS greets on stdout before any option can stop it, which would spoil --json."""
@@ -189,4 +196,4 @@ def version_text() -> str:
     return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 
-__all__ = ["Basis", "Highs", "Outcome", "Status", "check_version", "version_text"]
+__all__ = ["Basis", "Highs", "Outcome", "Status", "check_version", "give_back_memory", "version_text"]
