@@ -80,7 +80,7 @@ def _unused(tariff: Tariff) -> Iterator[Problem]:
     billed |= {charge.kw for charge in tariff.charges if isinstance(charge, EnergyCharge) and charge.kw}
     billed |= {ref for charge in tariff.charges if isinstance(charge, MinimumBill) for ref in charge.per or {}}
     billed |= {program.of for program in tariff.programs if program.of}
-    referred = {ref for node in tariff.determinants.values() for ref in node.refs}
+    referred = {ref for node in tariff.determinants.values() for ref in (*node.refs, getattr(node, "over", None))}
     unused = [name for name in tariff.determinants if name not in billed | referred]
     yield from (
         Problem("the determinant bills nothing", "charge it, or remove it", f"determinants.{n}") for n in unused

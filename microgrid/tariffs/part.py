@@ -19,7 +19,7 @@ from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
 from microgrid.tariffs.charges.band import hold_levels
 from microgrid.tariffs.credit_bank import write_credits
-from microgrid.tariffs.determinants import SumOf
+from microgrid.tariffs.determinants import Excess, SumOf
 from microgrid.tariffs.determinants.billing_demand import missing_history
 from microgrid.tariffs.determinants.past import Missing
 from microgrid.tariffs.effective import period_problems
@@ -28,6 +28,7 @@ from microgrid.tariffs.library import find_tariff, tariff_file
 from microgrid.tariffs.meter import bills_reactive, leads, metered_powers, sells_all
 from microgrid.tariffs.model import SeriesRef, Tariff
 from microgrid.tariffs.page import KILO, Page, Reach
+from microgrid.tariffs.reach import find_reach, sells
 from microgrid.tariffs.read import located
 from microgrid.tariffs.reading import History, MeterData
 from microgrid.tariffs.reprice import scaled
@@ -167,9 +168,9 @@ class TariffPart(TariffOptions):
         self._charge(page)
         for name in reversed(list(page.nodes)):
             written = page.nodes[name]
-            if name in page.pull and isinstance(written, SumOf):
+            if name in page.pull and isinstance(written, (Excess, SumOf)):
                 written.pass_on(page, name)
-            elif name in page.pull and (page.pull[name] < REWARD).any():
+            if name in page.pull and (page.pull[name] < REWARD).any():
                 written.hold(page, name)
         hold_levels(page)
         page.write_exclusions()
@@ -287,7 +288,7 @@ class TariffPart(TariffOptions):
         return given
 
     def _reach(self, page: Page, times: pd.DatetimeIndex) -> Reach:
-        """Determinants at no import and at the largest import: every one rises with the load."""
+        """Determinants between a meter that only sells and one that only buys."""
         if "reactive" in page.power and bills_reactive(self.priced):
             raise InvalidInput(
                 Problem(
@@ -299,17 +300,19 @@ class TariffPart(TariffOptions):
             )
         axis, largest = page.axis, page.limit_mw("a rule of the tariff that chooses between tiers or terms")
         raw = {key: values / self.tariff.series[key].scale for key, values in page.series.items()}
-        demands = [node for node in self.priced.nodes().values() if getattr(node, "channel", "") == "gross_load"]
+        nodes = list(self.priced.nodes().values())
+        demands = [node for node in nodes if getattr(node, "channel", "") == "gross_load"]
         apart = demands and not sells_all(self.tariff)
         gross_mw = page.largest_load_mw("a choice between tiers or terms, on gross load,") if apart else largest
-        ends = []
-        for import_mw, load_mw in ((0.0, 0.0), (largest, gross_mw)):
-            flat = np.full(axis.count, import_mw * KILO)
-            kva = flat / (self.power_factor or 1.0)
-            gross = np.full(axis.count, load_mw * KILO)
-            load = MeterData(times, axis.step_min, flat, np.zeros(axis.count), gross, flat * 0.0, kva, kva, raw)
-            ends.append(read_meter(self.priced, load, history=page.history, axis=axis).determinants)
-        return Reach(ends[0], ends[1])
+        sold_mw = page.export_limit_mw("a choice between tiers or terms, on export,") if any(map(sells, nodes)) else 0.0
+
+        def meter(*flat_mw: float) -> MeterData:
+            bought, sold, load = (np.full(axis.count, power * KILO) for power in flat_mw)
+            kva = bought / (self.power_factor or 1.0)
+            return MeterData(times, axis.step_min, bought, sold, load, sold, kva, kva, raw)
+
+        quiet, busy = meter(0.0, sold_mw, 0.0), meter(largest, 0.0, gross_mw)
+        return find_reach(self.priced, quiet, busy, page.history, axis)
 
     def _charge(self, page: Page) -> None:
         whole = page.energy_import

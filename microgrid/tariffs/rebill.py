@@ -13,6 +13,7 @@ from microgrid.tariffs.bill import Bill, bill
 from microgrid.tariffs.charges import EnergyCharge
 from microgrid.tariffs.determinants.apparent import facet_error
 from microgrid.tariffs.meter import bills_apparent
+from microgrid.tariffs.next_year import unweighed
 from microgrid.tariffs.part import TariffPart
 from microgrid.tariffs.reading import MeterData
 
@@ -143,6 +144,8 @@ def approximations(part: TariffPart, *, modelled_reactive: bool, shared_usd: flo
         listed.append(f"kVA facets, {part.kva_facets} in a quadrant: apparent power up to {size:.3%} low")
     if shared_usd:
         listed.append(f"tiers shared freely among TOU periods: {shared_usd:,.2f} USD low")
+    if part.weigh_next_year and (left := unweighed(part.tariff)):
+        listed.append(f"next year's bill of this year's coincident peaks is not weighed in {', '.join(left)}")
     if part.tariff.billing.rounding != "none":
         listed.append(f"rounding `{part.tariff.billing.rounding}`: up to half a cent a line")
     return tuple(listed)

@@ -231,6 +231,49 @@ def test_next_year_is_weighed_but_not_billed() -> None:
     assert billed.bill.by_charge["tcrf"] == pytest.approx(2 * 21000 * 6.0)
 
 
+PEAKS = {"kind": "coincident", "mode": "candidates", "n": 2, "candidate_hours": [16, 17], "prior_kw": 9000}
+UNWEIGHED: dict[str, dict[str, Any]] = {
+    "minimum bill `floor`": {"charges": [{"id": "floor", "kind": "min_bill", "of": ["tcrf"], "amount": 10.0}]},
+    "minimum bill `per_kw`": {"charges": [{"id": "per_kw", "kind": "min_bill", "of": [], "per": {"cp": 0.1}}]},
+    "annual minimum `year`": {"charges": [{"id": "year", "kind": "annual_min", "of": ["tcrf"], "amount": 10.0}]},
+    "the limit of `over`": {
+        "determinants": {"pk": {"kind": "demand"}, "over": {"kind": "excess", "ref": "pk", "over": "cp"}},
+        "charges": [{"id": "overrun", "kind": "demand", "of": "over", "price": 1.0}],
+    },
+    "hours-use tiers of `use`": {
+        "charges": [
+            {
+                "id": "use",
+                "kind": "energy",
+                "kw": "cp",
+                "tiers": [{"upto": {"kwh_per_kw": 200}, "price": 0.01}, {"upto": {}, "price": 0.02}],
+            }
+        ]
+    },
+    "program `dr`": {
+        "programs": [{"id": "dr", "kind": "capacity_credit", "price": 0.1, "unit": "$/kW-month", "of": "cp"}]
+    },
+}
+
+
+@pytest.mark.parametrize("rule", UNWEIGHED)
+def test_what_next_year_is_not_weighed_in_is_told(rule: str) -> None:
+    more = UNWEIGHED[rule]
+    tariff = {
+        **more,
+        "series": {"w": {"unit": "probability", "optional": True}},
+        "determinants": {"cp": PEAKS, **more.get("determinants", {})},
+        "charges": [{"id": "tcrf", "kind": "per_unit", "of": "cp", "price": 6.0}, *more.get("charges", [])],
+    }
+    _, billed = _run(tariff)
+    assert billed.check.holds
+    assert f"next year's bill of this year's coincident peaks is not weighed in {rule}" in billed.approximations
+    _, left = _run(tariff, weigh_next_year=False)
+    assert left.approximations == ()
+    _, plain = _run({**tariff, "charges": tariff["charges"][:1], "programs": [], "determinants": {"cp": PEAKS}})
+    assert plain.approximations == ()
+
+
 def test_a_demand_charge_lowers_the_peak() -> None:
     free, _ = _run({"charges": [{"id": "energy", "kind": "energy", "price": 0.05}]})
     tariff = TARIFFS["two peaks and a ratchet"]

@@ -262,6 +262,11 @@ class Excess(Declared):
 
         return excess
 
+    def pass_on(self, page: Page, name: str) -> None:
+        """Note that a higher limit, where it is a determinant, lowers an excess that is paid for."""
+        if self.over in page.determinants:
+            page.pulls(f"{name} passed on", str(self.over), -self.pct * np.maximum(page.pull[name], 0.0))
+
     def _limits_kw(self, page: Page) -> tuple[np.ndarray | float, np.ndarray | float]:
         """Least and greatest value of the limit."""
         if isinstance(self.over, str) and self.over in page.determinants:
