@@ -1,7 +1,7 @@
-"""Solve a program to a proven gap: relaxation, repair, neighbourhood, branch and bound.
+"""Solve a program to a proven gap: relaxation, repair, few integers, neighbourhood, branch and bound.
 
 The relaxation's optimum is the bound that certifies every later point. Most campuses end at the repair; only when its
-gap misses the target are integers searched, first those the relaxation left fractional, then all of them.
+gap misses the target are integers searched: those counted by month or year, those the relaxation left fractional, all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import start
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, netted, overlaps
+from microgrid.dispatch.few_integers import branch_few, few_integers
 from microgrid.dispatch.highs import Highs, Outcome, Status
 from microgrid.dispatch.ranges import with_ranges
 from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, repair
@@ -26,7 +27,9 @@ from microgrid.errors import MicrogridError, SolverLimit
 CENT_FRACTION_USD = 1e-6
 LEAST_SECONDS = 0.01
 RANGES = "ranges of choices"
+FEW = "few integers"
 RANGES_SHARE = 0.5  # of the time left
+FEW_SHARE = 0.5  # of the time left
 NEIGHBOURHOOD_SHARE = 0.4  # of the time limit, so that branch and bound keeps the larger part
 
 
@@ -192,6 +195,7 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
     if program.alternatives and not search.done:
         program, solver, point = _tighten(program, solver, point, search)
         _offer_all(search, "repair", repair(program, solver, point, decided_sides(program, point)), rows)
+    _branch_few(program, solver, point, search)
     if may_pick_again(program) and not search.done:
         _offer_all(search, "re-solve", pick_again(program, solver, point, decided_sides(program, point)), rows)
     if search.done:
@@ -209,6 +213,22 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
         if found.status in {Status.OPTIMAL, Status.LIMIT} and math.isfinite(found.bound):
             search.bound = max(search.bound, found.bound)
         search.offer(found)
+
+
+def _branch_few(program: Program, solver: Highs, point: np.ndarray, search: _Search) -> None:
+    """Branch on what is counted by month or year, for a part of the time; the hourly integers are repaired."""
+    decided = decided_sides(program, point)
+    few = few_integers(program, decided)
+    if search.done or np.intersect1d(few, fractional(program, point)).size == 0:
+        return
+    until = time.perf_counter() + FEW_SHARE * search.seconds_left
+    with search.stage(FEW):
+        for bound, outcome in branch_few(program, solver, few, (search.bound, point), decided):
+            if math.isfinite(bound):
+                search.bound = max(search.bound, bound)
+            search.offer(outcome)
+            if search.done or time.perf_counter() > until:
+                return
 
 
 def _offer_all(search: _Search, stage: str, outcomes: Iterator[Outcome], rows: int) -> None:

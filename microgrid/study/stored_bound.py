@@ -17,7 +17,7 @@ from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.build import build
 from microgrid.dispatch.compile import Program, compile_program
 from microgrid.dispatch.exclusive import SIDE, add_binaries
-from microgrid.dispatch.solve import RANGES, Solution
+from microgrid.dispatch.solve import FEW, RANGES, Solution
 from microgrid.errors import Residual
 from microgrid.results.files import BOUND, MANIFEST, Results, write_dataset
 from microgrid.study.cut_table import stored_cuts
@@ -56,7 +56,9 @@ def bound_residual(results: Results, case: Case) -> list[Residual]:
     again = dual_bound(program, prices) if prices.shape == program.row_lower.shape else float("-inf")
     stated, final = (results.number(MANIFEST, "solver", fact) for fact in ("relaxation_usd", "bound_usd"))
     miss, where = abs(stated - again), f"added up from {prices.size} row prices"
-    raised = [name for name in (RANGES, "branch and bound") if name in results.stated(MANIFEST, "solver", "stages")]
+    raised = [
+        name for name in (RANGES, FEW, "branch and bound") if name in results.stated(MANIFEST, "solver", "stages")
+    ]
     if raised:
         where += f"; {' and '.join(raised)} raised it by {final - stated:,.2f} USD"
     else:

@@ -148,6 +148,27 @@ def test_a_result_with_binaries_of_exclusive_pairs_is_verified(tmp_path: Path) -
     assert "exclusive pairs" in missed(folder)
 
 
+FIRM = """
+name: firm
+time: {start: 2025-01-01, end: 2025-01-01T03:00, step_min: 60, zone: America/Chicago}
+assets:
+  grid: {kind: poi, bus: POI, import_limit_mw: 60}
+  battery: {kind: battery, bus: POI, power_mw: 4, energy_mwh: 8}
+  office: {kind: facility_load, bus: POI, power_mw: 2}
+programs:
+  market: {kind: wholesale_energy, poi: grid, spot_usd_per_mwh: 40}
+  firm: {kind: interruptible, poi: grid, contract_mw: 10, firm_service_level_mw: 6, credit_usd_per_kw_month: 40}
+"""
+
+
+def test_a_bound_raised_by_few_integers_is_verified(tmp_path: Path) -> None:
+    (tmp_path / "case.yaml").write_text(FIRM, encoding="utf-8")
+    study(load_case(tmp_path / "case.yaml"), tmp_path / "result")  # 2 MW never reach the level: the relaxation is paid
+    manifest = json.loads((tmp_path / "result" / "manifest.json").read_text(encoding="utf-8"))
+    assert "few integers" in json.dumps(manifest["solver"]["stages"])
+    assert missed(tmp_path / "result") == set()
+
+
 def rewrite(folder: Path, name: str, data: xr.Dataset) -> None:
     (folder / name).unlink()
     write_dataset(data, folder / name)
