@@ -195,7 +195,7 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
     if program.alternatives and not search.done:
         program, solver, point = _tighten(program, solver, point, search)
         _offer_all(search, "repair", repair(program, solver, point, decided_sides(program, point)), rows)
-    _branch_few(program, solver, point, search)
+    _branch_few(program, solver, point, search, rows)
     if may_pick_again(program) and not search.done:
         _offer_all(search, "re-solve", pick_again(program, solver, point, decided_sides(program, point)), rows)
     if search.done:
@@ -215,7 +215,7 @@ def _integers(program: Program, solver: Highs, relaxed: Outcome, search: _Search
         search.offer(found)
 
 
-def _branch_few(program: Program, solver: Highs, point: np.ndarray, search: _Search) -> None:
+def _branch_few(program: Program, solver: Highs, point: np.ndarray, search: _Search, rows: int) -> None:
     """Branch on what is counted by month or year, for a part of the time; the hourly integers are repaired."""
     decided = decided_sides(program, point)
     few = few_integers(program, decided)
@@ -226,19 +226,24 @@ def _branch_few(program: Program, solver: Highs, point: np.ndarray, search: _Sea
         for bound, outcome in branch_few(program, solver, few, (search.bound, point), decided):
             if math.isfinite(bound):
                 search.bound = max(search.bound, bound)
-            search.offer(outcome)
+            search.offer(None if outcome is None else _with_own_prices(outcome, rows))
             if search.done or time.perf_counter() > until:
                 return
 
 
 def _offer_all(search: _Search, stage: str, outcomes: Iterator[Outcome], rows: int) -> None:
-    """Offer points until the gap is met; prices of rows that were added do not belong to the program's own."""
+    """Offer points until the gap is met."""
     with search.stage(stage):
         for outcome in outcomes:
-            own = outcome.row_duals is not None and outcome.row_duals.size == rows
-            search.offer(outcome if own else replace(outcome, row_duals=None))
+            search.offer(_with_own_prices(outcome, rows))
             if search.done or search.seconds_left <= LEAST_SECONDS:
                 return
+
+
+def _with_own_prices(outcome: Outcome, rows: int) -> Outcome:
+    """The outcome without prices where rows were added: theirs do not belong to the program's own."""
+    own = outcome.row_duals is not None and outcome.row_duals.size == rows
+    return outcome if own else replace(outcome, row_duals=None)
 
 
 def _tighten(program: Program, solver: Highs, point: np.ndarray, search: _Search) -> tuple[Program, Highs, np.ndarray]:
