@@ -8,7 +8,8 @@ tells all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from microgrid.case.library import find_case
 from microgrid.case.model import Case, CaseHeader
 from microgrid.case.overrides import apply_overrides
 from microgrid.case.source import Source, read_source
-from microgrid.case.tariff_use import check_tariffs, resolve_tariffs, tariff_part
+from microgrid.case.tariff_use import check_tariffs, in_case, resolve_tariffs, tariff_part
 from microgrid.errors import InvalidInput, Problem
 from microgrid.schema.quantity import Declared
 from microgrid.schema.spelling import did_you_mean
@@ -77,6 +78,28 @@ def load_resolved(file: Path, inputs: Mapping[str, np.ndarray]) -> Case:
     if problems or header is None:
         raise InvalidInput(problems)
     return Case(header, parts, inputs, {}, source.data, file.parent, {})
+
+
+@contextmanager
+def told_in_file(case: Case) -> Iterator[None]:
+    """Place problems that show only when parts write their equations at the case's own line of the part they name."""
+    try:
+        yield
+    except InvalidInput as broken:
+        if not case.files:
+            raise
+        source = read_source(Path(next(iter(case.files))))
+        raise InvalidInput([_in_file(source, problem) for problem in broken.problems]) from broken
+
+
+def _in_file(source: Source, problem: Problem) -> Problem:
+    name, *field = problem.field.split(".")
+    section = next((section for section in SECTIONS if name in (source.data.get(section) or {})), None)
+    if problem.file or section is None:
+        return problem
+    if section == "tariffs":
+        return in_case(source, name, problem)
+    return source.problem((section, name, *field), problem.rule, problem.remedy, problem.value)
 
 
 def _header(source: Source, problems: list[Problem]) -> CaseHeader | None:
@@ -238,4 +261,4 @@ def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-__all__ = ["SECTIONS", "load_case", "load_resolved", "resolve_network"]
+__all__ = ["SECTIONS", "load_case", "load_resolved", "resolve_network", "told_in_file"]

@@ -42,12 +42,14 @@ def check_tariffs(source: Source, parts: Mapping[str, Declared], horizon: Horizo
         if not isinstance(part, TariffPart):
             continue
         found = part.problems(name, horizon)
-        if part.file:
-            problems.extend(located(found, Path(part.file)))
-            continue
-        for problem in found:
-            place = _place(source.data, ("tariffs", name), problem.field.removeprefix(f"{name}."))
-            problems.append(source.problem(place, problem.rule, problem.remedy, problem.value))
+        placed = located(found, Path(part.file)) if part.file else found
+        problems.extend(problem if problem.file else in_case(source, name, problem) for problem in placed)
+
+
+def in_case(source: Source, name: str, problem: Problem) -> Problem:
+    """A problem of the tariff `name`, placed in the case that uses it."""
+    place = _place(source.data, ("tariffs", name), problem.field.removeprefix(f"{name}."))
+    return source.problem(place, problem.rule, problem.remedy, problem.value)
 
 
 def _place(data: Any, prefix: tuple[str, ...], field: str) -> tuple[str | int, ...]:
@@ -82,4 +84,4 @@ def resolve_tariffs(data: Mapping[str, Any], parts: Mapping[str, Declared]) -> d
     return resolved
 
 
-__all__ = ["check_tariffs", "resolve_tariffs", "tariff_part"]
+__all__ = ["check_tariffs", "in_case", "resolve_tariffs", "tariff_part"]

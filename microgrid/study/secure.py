@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from microgrid.case.load import resolve_network
+from microgrid.case.load import resolve_network, told_in_file
 from microgrid.case.model import Case
 from microgrid.dispatch.balance import CAMPUS
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
@@ -95,7 +95,8 @@ def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progr
         Infeasible: no dispatch keeps the limits; names elements, hours and MW.
     """
     net = load_network(resolve_network(case.header.network, case.folder))
-    found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress)
+    with told_in_file(case):
+        found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress)
     cuts: list[NetworkCut] = []
     rounds: list[Round] = []
     best: _Trial | None = None

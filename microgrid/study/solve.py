@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from microgrid.case.load import told_in_file
 from microgrid.case.model import Case
 from microgrid.case.source import dump
 from microgrid.dispatch.highs import version_text
@@ -58,7 +59,8 @@ def settings_of(case: Case) -> SolveSettings:
 def dispatch_case(case: Case, settings: SolveSettings | None = None, progress: Progress = lambda _: None) -> Dispatch:
     """Audited dispatch of a case by itself, without network; `settings` are the case's own when None."""
     wanted = settings or settings_of(case)
-    return dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
+    with told_in_file(case):
+        return dispatch(case.parts, case.horizon, case.inputs, settings=wanted, progress=progress)
 
 
 def solve_case(

@@ -45,7 +45,7 @@ class Billing(Declared):
     @classmethod
     def _ascending(cls, reads: tuple[dt.date, ...] | None) -> tuple[dt.date, ...] | None:
         if reads is not None and (len(reads) < 2 or any(b <= a for a, b in pairwise(reads))):
-            raise ValueError("read dates must ascend, one more than there are cycles")
+            raise ValueError("read dates must ascend: give two or more, one more than there are cycles")
         return reads
 
 

@@ -102,11 +102,15 @@ def _prices(tariff: Tariff) -> Iterator[Problem]:
     if tariff.source is None:
         yield Problem("no source is stated for the prices", "state `source`")
     elif tariff.source.doubt:
-        yield Problem(f"prices are not all read at the source ({tariff.source.doubt})", "", "source")
+        rule, remedy = (
+            f"prices are not all read at the source ({tariff.source.doubt})",
+            "compare them with the utility's sheet",
+        )
+        yield Problem(rule, remedy, "source")
     for charge in tariff.charges:
         if isinstance(charge, DemandCharge) and isinstance(charge.price, float) and charge.price < 0.0:
             rule = "the charge pays for demand; the optimiser holds the peak by binaries if the sum is negative"
-            yield Problem(rule, "", f"charges.{charge.id}")
+            yield Problem(rule, "check its sign", f"charges.{charge.id}")
 
 
 def _clock(tariff: Tariff) -> Iterator[Problem]:

@@ -23,7 +23,10 @@ def period_problems(tariff: Tariff, times: pd.DatetimeIndex) -> list[Problem]:
     """
     if tariff.source is None or len(times) == 0:
         return []
-    source, remedy = tariff.source, "choose the tariff of that year, or allow another year's prices explicitly"
+    source, remedy = (
+        tariff.source,
+        "use the tariff of that year, or state `allow_other_year: true` beside it (`bill`: --allow-other-year)",
+    )
     begins, ends = first_day(source.effective), last_day(source.expires)
     before, after = _outside(tariff, times)
     first, last = (pd.Timestamp(stamp).tz_localize(None) for stamp in (times[0], times[-1]))

@@ -57,7 +57,7 @@ class Export(Declared):
     @model_validator(mode="after")
     def _true_up_whole(self) -> Export:
         if self.true_up_price is not None and self.true_up_month is None:
-            raise ValueError("`true_up_price` needs `true_up_month`")
+            raise ValueError("`true_up_price` has no month to be paid in: state `true_up_month`")
         return self
 
     def closes(self, month: np.ndarray) -> np.ndarray:

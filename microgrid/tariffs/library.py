@@ -48,7 +48,8 @@ def find_tariff(name: str | Path, *, folder: Path | None = None, allow_secondary
             raise InvalidInput(
                 Problem(
                     f"prices are not all from a primary source ({tariff.source.doubt}): {tariff.source.doc}",
-                    "read them on the utility's sheet, or allow secondary prices explicitly (--allow-secondary)",
+                    "read them on the utility's sheet, or state `allow_secondary: true` beside the tariff (`bill`: "
+                    "--allow-secondary)",
                     "tariff",
                     str(name),
                 )

@@ -205,7 +205,7 @@ class Tariff(Declared):
         if unknown:
             known = ", ".join([*self.contract, *self.series]) or "none"
             raise ValueError(
-                f"the tariff has no contract value or series {', '.join(sorted(unknown))} (it has: {known})"
+                f"the tariff has no contract value or series {', '.join(sorted(unknown))}: choose from {known}"
             )
         return self.model_copy(
             update={"contract": {**self.contract, **(contract or {})}, "series": {**self.series, **(series or {})}}

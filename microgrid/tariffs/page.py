@@ -132,7 +132,13 @@ class Page:
         """Largest import that the POI allows, needed wherever a binary must bound it."""
         if self.largest_import_mw is None:
             where = f"{self.block.name}.largest_import_mw"
-            raise InvalidInput(Problem(f"{why} needs the largest import", "state the POI's import limit", where))
+            raise InvalidInput(
+                Problem(
+                    f"{why} needs the largest import",
+                    "state the POI's import limit, or `largest_import_mw` beside the tariff",
+                    where,
+                )
+            )
         return self.largest_import_mw
 
     def largest_load_mw(self, why: str) -> float:
@@ -143,7 +149,11 @@ class Page:
         if self.largest_gross_load_mw is None:
             where = f"{self.block.name}.largest_gross_load_mw"
             raise InvalidInput(
-                Problem(f"{why} needs the largest load behind the meter", "state it beside the tariff", where)
+                Problem(
+                    f"{why} needs the largest load behind the meter",
+                    "state `largest_gross_load_mw` beside the tariff",
+                    where,
+                )
             )
         return self.largest_gross_load_mw
 
@@ -162,7 +172,13 @@ class Page:
         """Largest export that the POI allows, needed wherever a binary must bound it."""
         if self.largest_export_mw is None:
             where = f"{self.block.name}.largest_export_mw"
-            raise InvalidInput(Problem(f"{why} needs the largest export", "state the POI's export limit", where))
+            raise InvalidInput(
+                Problem(
+                    f"{why} needs the largest export",
+                    "state the POI's export limit, or `largest_export_mw` beside the tariff",
+                    where,
+                )
+            )
         return self.largest_export_mw
 
     def most_energy_mwh(self, why: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from microgrid.formulation.horizon import Horizon
 from microgrid.schema.quantity import Declared, Series, quantity
 from microgrid.schema.spelling import did_you_mean
 from microgrid.tariffs.bill import NONBYPASSABLE, is_supply_energy, read_meter, with_defaults
+from microgrid.tariffs.charges import EnergyCharge
 from microgrid.tariffs.charges.band import hold_levels
 from microgrid.tariffs.credit_bank import write_credits
 from microgrid.tariffs.determinants import Excess, SumOf
@@ -104,7 +106,7 @@ class TariffUse(TariffOptions):
     @model_validator(mode="after")
     def _one_tariff(self) -> TariffUse:
         if (self.tariff is None) == (self.use is None):
-            raise ValueError("state `tariff` (inline) or `use` (a name or path), one of them")
+            raise ValueError("a tariff of a case needs one of both: state `tariff` (inline) or `use` (a name or path)")
         return self
 
     def part(self, folder: Path) -> TariffPart:
@@ -155,9 +157,8 @@ class TariffPart(TariffOptions):
         try:
             self._write(block)
         except InvalidInput as broken:
-            if not self.file:
-                raise
-            raise InvalidInput(located(broken.problems, Path(self.file))) from broken
+            placed = located(broken.problems, Path(self.file)) if self.file else broken.problems
+            raise InvalidInput([_of_part(problem, block.name) for problem in placed]) from broken
 
     def _write(self, block: Block) -> None:
         page = self.page(block)
@@ -230,17 +231,19 @@ class TariffPart(TariffOptions):
         return horizon.local.tz_localize(None) if self.tariff.timezone == "naive" else horizon.times
 
     def problems(self, name: str, horizon: Horizon) -> list[Problem]:
-        """What shows with the time of a case alone: another year or currency, a gap, missing past peaks."""
+        """What shows with a case's time alone: another year or currency, a gap, missing past peaks, mixed tiers."""
         found = self._stated_problems(name, horizon)
         nothing, full = np.zeros(horizon.count), np.ones(horizon.count)
         times = self.stamps(horizon)
         series = dict.fromkeys(self.tariff.series, full)
         load = MeterData(times, horizon.step_min, nothing, nothing, nothing, nothing, nothing, nothing, series)
         try:
-            missing = read_meter(self.tariff, load, history=self.starts_from(horizon)).missing
+            reading = read_meter(self.tariff, load, history=self.starts_from(horizon))
         except InvalidInput as broken:
             return [*found, *broken.problems]
-        return found + [missing_history(Missing(ref, cycles)) for ref, cycles in missing.items()]
+        tiered = [] if self.share_tiers_freely else [c for c in self.tariff.charges if isinstance(c, EnergyCharge)]
+        found += [problem for charge in tiered if (problem := charge.unshared(reading.axis)) is not None]
+        return found + [missing_history(Missing(ref, cycles)) for ref, cycles in reading.missing.items()]
 
     def _stated_problems(self, name: str, horizon: Horizon) -> list[Problem]:
         problems = [] if self.allow_other_year else period_problems(self.tariff, horizon.local)
@@ -355,6 +358,13 @@ class TariffPart(TariffOptions):
             return total(terms[c] for terms in page.amounts.values())
 
         page.block.report("bill", tariff_bill, "USD", "bill of the cycle", index=page.cycles)
+
+
+def _of_part(problem: Problem, name: str) -> Problem:
+    """The problem under the part's name, by which the case can place it; as it is where its own file does."""
+    if problem.file or problem.field.partition(".")[0] == name:
+        return problem
+    return replace(problem, field=f"{name}.{problem.field}")
 
 
 __all__ = ["TariffOptions", "TariffPart", "TariffUse"]

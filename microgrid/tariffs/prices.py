@@ -65,7 +65,7 @@ class Band(Declared):
     @model_validator(mode="after")
     def _one_side(self) -> Band:
         if self.above == 0.0 and self.below is None:
-            raise ValueError("a band needs `above`, `below` or both")
+            raise ValueError("a band has no edge: state `above`, `below` or both")
         return self
 
 
@@ -86,7 +86,7 @@ def price_table(price: Price, periods: Sequence[str]) -> np.ndarray:
 def monthly_price(price: Price) -> np.ndarray:
     """Price by month for a quantity that knows no TOU period, shape (12,)."""
     if isinstance(price, dict) and BY_MONTH not in price:
-        raise ValueError("a price by TOU period needs a calendar")
+        raise ValueError("a price by TOU period has no calendar: add `calendar: <name>`")
     return price_table(price, ("",))[:, 0]
 
 

@@ -71,9 +71,11 @@ class Program(Declared):
             "ancillary": ("$/MW-h",),
         }
         if self.unit not in fitting[self.kind]:
-            raise ValueError(f"`{self.kind}` is priced in {' or '.join(fitting[self.kind])}, not {self.unit}")
+            raise ValueError(f"`{self.kind}` has another unit: write {' or '.join(fitting[self.kind])}")
         if self.price < 0.0:
-            raise ValueError("a program's price is not negative: credits are paid out by its kind, penalties charged")
+            raise ValueError(
+                "a program's price is not negative, since its kind pays or charges it: write it without sign"
+            )
         return self
 
     @property

@@ -45,7 +45,7 @@ class SupplyBlock(Declared):
     @model_validator(mode="after")
     def _index_given(self) -> SupplyBlock:
         if self.settle != "physical" and self.index is None:
-            raise ValueError(f"settle `{self.settle}` needs `index`, a price series")
+            raise ValueError(f"settle `{self.settle}` has no price of the market: state `index`, a series")
         return self
 
     @property

@@ -18,6 +18,7 @@ from microgrid.case.load import load_case
 from microgrid.cli.main import main
 from microgrid.errors import InvalidInput
 from microgrid.network.load import load_network
+from microgrid.study.solve import dispatch_case
 
 CASE = """\
 name: t
@@ -183,7 +184,7 @@ ONE_LINE = {
     ),
     "tariff of another year": (
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, source: {doc: d, effective: 2099}}}}\nassets:",
-        "case.yaml:3:64: tariffs.retail.tariff.source.effective: 2099: 100% of the load, 2025-07-15 to 2025-07-15, is before the tariff takes effect: choose the tariff of that year, or allow another year's prices explicitly",
+        "case.yaml:3:64: tariffs.retail.tariff.source.effective: 2099: 100% of the load, 2025-07-15 to 2025-07-15, is before the tariff takes effect: use the tariff of that year, or state `allow_other_year: true` beside it (`bill`: --allow-other-year)",
     ),
     "past peaks of nothing": (
         "assets:", "tariffs: {retail: {poi: grid, history: {q: [3]}, tariff: {id: x, determinants: {pk: {kind: demand}}}}}\nassets:",
@@ -192,6 +193,12 @@ ONE_LINE = {
     "tariff in another currency": (
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, currency: CAD}}}\nassets:",
         "case.yaml:3:11: tariffs.retail: the tariff is in CAD and the dispatch in USD: state `usd_per_currency` beside the tariff",
+    ),
+    "tiers that no program can share": (
+        "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, calendars: {E: {rules: [{hours: [[0, 12]], period: a}], default: b}}, charges: [{id: e, kind: energy, calendar: E, tiers: [{upto: 9, price: {a: 1, b: 2}}, {upto: {}, price: {a: 3, b: 7}}]}]}}}\nassets:",
+        "case.yaml:3:162: tariffs.retail.tariff.charges.0.tiers: the optimiser cannot state these tiers: `b` costs +1 against `a` in tier 1 and +4 in tier 2, "
+        "and tiers are shared by energy, so the cost is a quotient of unknowns: state the difference of the periods as an energy charge of its own where it is the same in every tier, "
+        "count tiers `per_period` where the sheet does, or set `share_tiers_freely: true` beside the tariff (solves for a lower bound, and states its dollars)",
     ),
     "ratchet without past peaks": (
         "assets:", "tariffs: {retail: {poi: grid, tariff: {id: x, determinants: {p: {kind: demand}, b: {kind: max_of, of: [{ref: p, lookback: 2}]}}}}}\nassets:",
@@ -204,6 +211,39 @@ ONE_LINE = {
 def test_one_problem(told: Told, name: str) -> None:
     old, new, line = ONE_LINE[name]
     assert told(changed(old, new)) == [line]
+
+
+def test_a_tariff_file_in_another_currency_is_told_at_the_case(told: Told) -> None:
+    Path("cad.yaml").write_text("id: x\ncurrency: CAD\n")
+    used = changed("assets:", "tariffs:\n  retail: {poi: grid, use: cad.yaml}\nassets:")
+    rule = "the tariff is in CAD and the dispatch in USD: state `usd_per_currency` beside the tariff"
+    assert told(used) == [f"case.yaml:4:3: tariffs.retail: {rule}"]
+
+
+REWARDED = (
+    "{id: x, determinants: {pk: {kind: demand, channel: export}}, charges: [{id: d, kind: demand, of: pk, price: -2}]}"
+)
+
+
+@pytest.mark.parametrize(
+    ("tariff", "place"),
+    [
+        (f"tariff: {REWARDED}", "case.yaml:3:62: tariffs.retail.tariff.determinants.pk"),
+        ("use: rewarded.yaml", "rewarded.yaml:1:28: determinants.pk"),
+    ],
+)
+def test_what_shows_with_the_equations_alone_is_placed_too(tmp_path: Path, tariff: str, place: str) -> None:
+    (tmp_path / "rewarded.yaml").write_text(REWARDED)
+    (tmp_path / "case.yaml").write_text(changed("assets:", f"tariffs: {{retail: {{poi: grid, {tariff}}}}}\nassets:"))
+    with pytest.raises(InvalidInput) as caught:
+        dispatch_case(load_case(tmp_path / "case.yaml"))
+    (problem,) = caught.value.problems
+    assert (
+        str(problem)
+        .removeprefix(f"{tmp_path}/")
+        .startswith(f"{place}: the tariff rewards a higher `pk`, which only a plain peak")
+    )
+    assert problem.remedy
 
 
 def test_unknown_field_offers_the_near_one(told: Told) -> None:

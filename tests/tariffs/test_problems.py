@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from microgrid import tariffs
 from microgrid.errors import InvalidInput, Problem
 from microgrid.tariffs.bill import bill
 from microgrid.tariffs.read import parse_tariff, read_tariff
 from microgrid.tariffs.reading import MeterData
+from microgrid.tariffs.wording import rule_and_remedy
 
 HEAD = "id: t\ncalendars: {E: {rules: [{hours: [[12, 18]], period: on}], default: off}}\n"
 
@@ -82,7 +85,7 @@ ONE_LINE = [
     (E_CHARGE + "tiers: [{upto: -5, price: 3}, {upto: .inf, price: 1}]}\n", "3:40: charges.0.tiers.0.upto: -5: must be at least 0: write 0 or more"),
     (E_CHARGE + "price: .1, chanel: export}\n", "3:44: charges.0.chanel: export: unknown field: did you mean channel?"),
     (E_CHARGE + "channel: exprt, price: .1}\n", "3:34: charges.0.channel: exprt: must be one of import, export, gross_load: did you mean export?"),
-    (E_CHARGE[:-2] + "}\n", "3:3: charges.0: an energy charge needs `price`, `tiers` or `series`: "),
+    (E_CHARGE[:-2] + "}\n", "3:3: charges.0: an energy charge has no price: state `price`, `tiers` or `series`"),
     ("id: t\ncharges:\n- {id: e, price: .1}\n", "3:3: charges.0.kind: kind is missing: add `kind"),
     ("id: t\ncharges:\n- {id: d, kind: deman, of: pk, price: .1}\n", "3:17: charges.0.kind: deman: unknown kind: did you mean demand?"),
     ("id: t\ncalendars: {E: {rules: [{hours: [[20, 8]], period: n}]}}\n", "2:33: calendars.E.rules.0.hours: hours [20, 8] must ascend: write [20, 24] and [0, 8]"),
@@ -196,3 +199,23 @@ def test_coincident_peak_outside_the_load_is_refused() -> None:
     tariff = parse_tariff("id: t\ndeterminants: {cp: {kind: coincident, intervals: ['2024-07-01 17:00']}}\n")
     with pytest.raises(InvalidInput, match="no such interval"):
         bill(tariff, LOAD)
+
+
+def _raised_texts() -> list[tuple[str, str]]:
+    """Place and text of every ValueError of the tariff records, with `x` for what is filled in."""
+    found = []
+    for path in sorted(Path(tariffs.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ValueError":
+                (text,) = node.args
+                parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+                told = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in parts)
+                found.append((f"{path.name}:{node.lineno}", told))
+    return found
+
+
+@pytest.mark.parametrize(("place", "text"), _raised_texts())
+def test_every_refused_value_names_its_remedy(place: str, text: str) -> None:
+    rule, remedy = rule_and_remedy({"type": "value_error", "loc": (), "msg": text, "input": None})
+    assert rule, place
+    assert remedy != "mend the fields that the rule names", f"{place}: {text}"

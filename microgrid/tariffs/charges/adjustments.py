@@ -76,7 +76,7 @@ class MinimumBill(Charge):
     @model_validator(mode="after")
     def _one_floor(self) -> MinimumBill:
         if (self.amount is None) == (self.per is None):
-            raise ValueError("a minimum bill needs `amount` or `per`, one of them")
+            raise ValueError("a minimum bill has one floor: state `amount` or `per`, not both")
         return self
 
     def bill(self, reading: Reading, ledger: Ledger) -> None:

@@ -36,11 +36,11 @@ class DemandCharge(Charge):
     @model_validator(mode="after")
     def _one_price(self) -> DemandCharge:
         if (self.price is None) == (self.tiers is None):
-            raise ValueError("a demand charge needs `price` or `tiers`, one of them")
+            raise ValueError("a demand charge has one price: state `price` or `tiers`, not both")
         if isinstance(self.price, dict) and BY_MONTH not in self.price:
             raise ValueError("a determinant has no TOU periods; price it by one number or `by_month`")
         if isinstance(self.tiers, dict) and len(self.tiers["by_month"]) != 12:
-            raise ValueError("`tiers: {by_month: ...}` needs twelve lists")
+            raise ValueError("`tiers: {by_month: ...}` has a list for every month: give twelve, January to December")
         return self
 
     def bill(self, reading: Reading, ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from microgrid.formulation.algebra import Linear
 from microgrid.tariffs.axis import Axis
 from microgrid.tariffs.charges.band import band_terms, clip_to_band
 from microgrid.tariffs.charges.charge import Charge
-from microgrid.tariffs.charges.energy_tiers import allocate, tier_terms
+from microgrid.tariffs.charges.energy_tiers import allocate, tier_terms, unshared
 from microgrid.tariffs.ledger import Ledger
 from microgrid.tariffs.page import Page, Terms
 from microgrid.tariffs.prices import Band, Price, Tier, price_table
@@ -49,7 +49,7 @@ class EnergyCharge(Charge):
     @model_validator(mode="after")
     def _one_price(self) -> EnergyCharge:
         if self.price is None and self.tiers is None and self.series is None:
-            raise ValueError("an energy charge needs `price`, `tiers` or `series`")
+            raise ValueError("an energy charge has no price: state `price`, `tiers` or `series`")
         if self.tiers is not None and (self.price is not None or self.series is not None or self.channel == "export"):
             raise ValueError("`tiers` stand alone: put `price`, `series` or export in a charge of their own")
         return self
@@ -138,6 +138,12 @@ class EnergyCharge(Charge):
         return 1.0 if self.months is None else np.isin(axis.month_of + 1, self.months).astype(float)
 
     # -- optimiser -------------------------------------------------------------------------------------------
+
+    def unshared(self, axis: Axis) -> Problem | None:
+        """Why the optimiser cannot state the tiers, as far as that shows without the hours of `when`."""
+        if self.tiers is None or self.when is not None:
+            return None
+        return unshared(self, axis, np.ones(axis.count) * self._season(axis))
 
     def formulate(self, page: Page) -> None:
         """Write the charge; an LP except for tiers whose price falls (see `energy_tiers`) and bands (see `band`)."""

@@ -17,6 +17,9 @@ from microgrid.tariffs.ledger import Ledger
 from microgrid.tariffs.page import KILO, Page, Terms
 from microgrid.tariffs.prices import Tier, fill, price_table, reach, tier_ends
 
+EVEN = 1e-12
+"""Money a kWh by which differences of prices may differ and still count as one."""
+
 
 class Tiered(Protocol):
     """What this file reads of an energy charge."""
@@ -112,25 +115,78 @@ def tier_terms(charge: Tiered, page: Page, power: Terms, weight: np.ndarray) -> 
     """Dollars by cycle of tiered energy.
 
     Prices of the periods met in a cycle must differ by the same amount in every tier (then sharing does not matter and
-    the difference is a plain energy price), or tiers must be counted `per_period`. Energy that an earlier window of the
-    same cycle has put into the tiers is carried, and its cost is part of the amount.
+    the difference is a plain energy price), or tiers must be counted `per_period`: see `unshared`. Energy that an
+    earlier window of the same cycle has put into the tiers is carried, and its cost is part of the amount.
     """
-    periods = page.axis.periods_or_all(charge.calendar)
-    if charge.tier_alloc == "per_period":
-        sums: list[Linear] = [page.constant(0.0)] * page.cycles.size
-        for place, name in enumerate(periods.names):
-            inside = weight * (periods.of == place)
-            parts = _one_counter(charge, page, power, inside, f"{charge.id}.{name}" if name else charge.id)
-            sums = [one + part for one, part in zip(sums, parts, strict=True)]
-        return sums
-    return _one_counter(charge, page, power, weight, charge.id)
+    if not page.share_tiers_freely and (problem := unshared(charge, page.axis, weight)) is not None:
+        raise InvalidInput(problem)
+    sums: list[Linear] = [page.constant(0.0)] * page.cycles.size
+    for name, inside in _counters(charge, page.axis, weight):
+        parts = _one_counter(charge, page, power, inside, name)
+        sums = [one + part for one, part in zip(sums, parts, strict=True)]
+    return sums
+
+
+def _counters(charge: Tiered, axis: Axis, weight: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Name and weights of everything that fills tiers of its own."""
+    if charge.tier_alloc != "per_period":
+        return [(charge.id, weight)]
+    periods = axis.periods_or_all(charge.calendar)
+    named = [f"{charge.id}.{name}" if name else charge.id for name in periods.names]
+    return [(name, weight * (periods.of == place)) for place, name in enumerate(named)]
+
+
+def unshared(charge: Tiered, axis: Axis, weight: np.ndarray) -> Problem | None:
+    """Why the optimiser cannot state how tiers are shared among periods; None where it can.
+
+    Shared by energy, the cost of a cycle with tier ends w is ``sum_k w_k sum_q pi_kq E_q / E``: a quotient of unknowns,
+    which no binary makes linear. Filled as energy flows, it takes a binary an interval and tier end: 24 s to more than
+    280 s for one month of one battery, so a year is out of reach.
+    """
+    by_step = _price_by_step(charge, axis)
+    for _, inside in _counters(charge, axis, weight):
+        for cycle in range(axis.cycles.count):
+            used = np.flatnonzero((axis.cycles.of == cycle) & (inside != 0.0))
+            differences = by_step[:, used] - by_step[:, used[:1]]
+            uneven = np.flatnonzero(np.ptp(differences, axis=0) > EVEN)
+            if uneven.size:
+                return _why_unshared(charge, axis, by_step, (int(used[0]), int(used[uneven[0]])))
+    return None
+
+
+def _price_by_step(charge: Tiered, axis: Axis) -> np.ndarray:
+    """Price of every tier at every interval, shape (tiers, intervals)."""
+    periods = axis.periods_or_all(charge.calendar)
+    tables = np.array([price_table(tier.price, periods.names) for tier in charge.tiers or ()])
+    return np.asarray(tables[:, axis.month_of, periods.of])
+
+
+def _why_unshared(charge: Tiered, axis: Axis, by_step: np.ndarray, steps: tuple[int, int]) -> Problem:
+    periods = axis.periods_or_all(charge.calendar)
+    first, other = (f"`{name}`" if (name := periods.names[periods.of[t]]) else "the month" for t in steps)
+    apart = by_step[:, steps[1]] - by_step[:, steps[0]]
+    tier = int(np.argmax(np.abs(apart - apart[0]) > EVEN))
+    why = {
+        "pro_rata": "tiers are shared by energy, so the cost is a quotient of unknowns",
+        "chronological": "tiers fill as energy flows, so the tier of a kWh depends on all before it",
+    }.get(charge.tier_alloc, "the prices of a period change within a cycle")
+    freely = ", or set `share_tiers_freely: true` beside the tariff (solves for a lower bound, and states its dollars)"
+    return Problem(
+        f"the optimiser cannot state these tiers: {other} costs {apart[0]:+g} against {first} in tier 1 and "
+        f"{apart[tier]:+g} in tier {tier + 1}, and {why}",
+        "state the difference of the periods as an energy charge of its own where it is the same in every tier, count "
+        "tiers `per_period` where the sheet does" + (freely if _may_share_freely(charge, by_step) else ""),
+        f"charges.{charge.id}.tiers",
+    )
+
+
+def _may_share_freely(charge: Tiered, by_step: np.ndarray) -> bool:
+    """Whether prices rise in every period, or the cheap last tier would fill first."""
+    return charge.kw is None and charge.tier_mode == "graduated" and not (np.diff(by_step, axis=0) < 0.0).any()
 
 
 def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, name: str) -> Terms:
-    axis, periods = page.axis, page.axis.periods_or_all(charge.calendar)
-    tiers = charge.tiers or ()
-    tables = np.array([price_table(tier.price, periods.names) for tier in tiers])
-    by_step = tables[:, axis.month_of, periods.of]
+    axis, tiers, by_step = page.axis, charge.tiers or (), _price_by_step(charge, page.axis)
     if page.share_tiers_freely and not _is_separable(by_step, page, weight):
         return _shared_freely(charge, page, power, weight, by_step)
     base = np.zeros((len(tiers), page.cycles.size))
@@ -139,7 +195,7 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
         used = steps[weight[steps] != 0.0]
         if used.size:
             base[:, cycle] = by_step[:, used[0]]
-            extra[used] = _difference(charge, by_step[:, used], base[:, cycle])
+            extra[used] = by_step[0, used] - base[0, cycle]
     labels = page.axis.cycles.labels
     so_far = [page.block.carried(f"{name}.energy_mwh.{label}", 0.0) for label in labels]
     energy = [used + page.energy_mwh(power, weight, steps) for used, steps in zip(so_far, page.steps_of, strict=True)]
@@ -163,16 +219,15 @@ def _one_counter(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, n
 
 def _is_separable(by_step: np.ndarray, page: Page, weight: np.ndarray) -> bool:
     used = [steps[weight[steps] != 0.0] for steps in page.steps_of]
-    return all(np.ptp(by_step[:, steps] - by_step[:, steps[:1]], axis=0).max(initial=0.0) <= 1e-12 for steps in used)
+    return all(np.ptp(by_step[:, steps] - by_step[:, steps[:1]], axis=0).max(initial=0.0) <= EVEN for steps in used)
 
 
 def _shared_freely(charge: Tiered, page: Page, power: Terms, weight: np.ndarray, by_step: np.ndarray) -> list[Linear]:
     r"""Tiers filled by the optimiser's own choice of period: a lower bound of the bill, and an LP.
 
-    ``sum_k e_{c,k,q} = E_{c,q}`` for each price cell q, ``sum_q e_{c,k,q} \le width_k``. Prices must rise in every
-    period, or the cheap last tier would fill first.
+    ``sum_k e_{c,k,q} = E_{c,q}`` for each price cell q, ``sum_q e_{c,k,q} \le width_k``.
     """
-    if (np.diff(by_step, axis=0) < 0.0).any() or charge.kw is not None or charge.tier_mode == "slab":
+    if not _may_share_freely(charge, by_step):
         raise InvalidInput(
             Problem(
                 "only rising kWh tiers can be shared freely", "count tiers `per_period`", f"charges.{charge.id}.tiers"
@@ -209,25 +264,6 @@ def _fill_cells(page: Page, name: str, energy: list[Linear], prices: np.ndarray,
     return total(KILO * float(prices[k, q]) * filled[k * cells + q] for k in range(tiers) for q in range(cells))
 
 
-def _difference(charge: Tiered, prices: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Price above the base tier price by step, which must be the same in every tier."""
-    differences = prices - base[:, None]
-    if (np.ptp(differences, axis=0) > 1e-12).any():
-        why = {
-            "pro_rata": "shared by energy: the cost is a product of two unknowns",
-            "chronological": "filled as energy flows: the tier of a kWh depends on the order in time of all before it",
-        }
-        raise InvalidInput(
-            Problem(
-                "tier prices of its periods differ by different amounts in different tiers, and tiers are "
-                f"{why.get(charge.tier_alloc, charge.tier_alloc)}",
-                "count tiers `per_period`, state TOU differences as a charge of their own, or set `share_tiers_freely`",
-                f"charges.{charge.id}.tiers",
-            )
-        )
-    return np.asarray(differences[0])
-
-
 def _widest(charge: Tiered, page: Page, weight: np.ndarray, so_far: np.ndarray) -> np.ndarray | None:
     """Most energy for each unit of billing demand, MWh a MW by cycle (a load factor of one), where that is known.
 
@@ -249,4 +285,4 @@ def _highest_energy(charge: Tiered, page: Page, weight: np.ndarray, so_far: np.n
     return np.asarray(so_far + hours * limit_mw)
 
 
-__all__ = ["Allocation", "Tiered", "allocate", "tier_terms"]
+__all__ = ["Allocation", "Tiered", "allocate", "tier_terms", "unshared"]

@@ -68,17 +68,17 @@ class Coincident(Declared):
     @model_validator(mode="after")
     def _peaks_given(self) -> Coincident:
         if self.mode == "known" and not self.intervals:
-            raise ValueError("mode `known` needs `intervals`")
+            raise ValueError("mode `known` has no peaks: give `intervals`, their local times")
         if self.mode != "known" and self.n is None:
-            raise ValueError(f"mode `{self.mode}` needs `n`, the peaks of each group")
+            raise ValueError(f"mode `{self.mode}` has no number of peaks: state `n`, how many each group has")
         if self.mode in {"forecast", "probability"} and self.series is None:
-            raise ValueError(f"mode `{self.mode}` needs `series` (weights)")
+            raise ValueError(f"mode `{self.mode}` has no weights: state `series`, or choose `mode: candidates`")
         if self.mode != "known" and self.stat != "mean":
-            raise ValueError("weighted peaks have a mean only")
+            raise ValueError("weighted peaks have a mean only: drop `stat`, or choose `mode: known`")
         if self.mode != "known" and self.billed == "same_month" and self.per != "month":
             raise ValueError("`billed: same_month` weighs the peaks of each month: state `per: month`")
         if any(not 0 <= hour <= 23 for hour in self.candidate_hours):
-            raise ValueError("`candidate_hours` are 0 to 23")
+            raise ValueError("`candidate_hours` are local hours: write numbers from 0 to 23")
         return self
 
     @property

@@ -59,7 +59,7 @@ class Demand(Declared):
     @model_validator(mode="after")
     def _kva_of_import(self) -> Demand:
         if self.quantity == "kva" and self.channel != "import":
-            raise ValueError("kVA is metered on the import channel only")
+            raise ValueError("kVA is metered on the import channel only: drop `channel`, or choose `quantity: kw`")
         return self
 
     @property
@@ -206,7 +206,11 @@ class Demand(Declared):
         rewarded = np.flatnonzero(page.pull[name] < 0)
         if self.stat != "max" or self.quantity == "kva" or self.channel != "import":
             raise InvalidInput(
-                Problem(f"the tariff rewards a higher `{name}`, which only a plain peak of import allows", "", name)
+                Problem(
+                    f"the tariff rewards a higher `{name}`, which only a plain peak of import allows",
+                    "check the sign of the prices on it, or bill a plain peak of import",
+                    f"determinants.{name}",
+                )
             )
         windows, uplift = self.windows(page.axis), self._uplift(page.axis)
         chosen = np.flatnonzero(np.isin(windows.cycle, rewarded))
