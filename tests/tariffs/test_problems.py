@@ -208,7 +208,7 @@ def _raised_texts() -> list[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ValueError":
                 (text,) = node.args
-                parts = text.values if isinstance(text, ast.JoinedStr) else [text]
+                parts = getattr(text, "values", [text])  # of an f-string
                 told = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in parts)
                 found.append((f"{path.name}:{node.lineno}", told))
     return found
