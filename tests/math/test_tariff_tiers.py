@@ -89,12 +89,12 @@ def test_a_counter_for_each_period_is_exact_whatever_the_prices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alloc", "why"), [("pro_rata", "product of two unknowns"), ("chronological", "order in time")]
+    ("alloc", "why"), [("pro_rata", "quotient of unknowns"), ("chronological", "depends on all before it")]
 )
 def test_sharing_that_no_program_can_state_is_refused_with_its_reason(alloc: str, why: str) -> None:
     with pytest.raises(InvalidInput, match=why) as caught:
         page_of(_tariff(MIXED, tier_alloc=alloc), LOAD)
-    assert all(word in str(caught.value) for word in ("per_period", "share_tiers_freely", "charge of their own"))
+    assert all(word in str(caught.value) for word in ("per_period", "share_tiers_freely", "charge of its own"))
 
 
 def test_tiers_by_month_of_a_demand_charge() -> None:
