@@ -22,6 +22,8 @@ from microgrid.dispatch.repair import choices, fractional, repair
 
 STEPS = ("time", "edge")
 """Indexes that run along the steps; what is counted by month or year has another."""
+MOST = 60
+"""A quantity with more positions is not counted by month or year (intervals of a tariff's band), nor are they few."""
 Limits = dict[int, tuple[float, float]]
 
 
@@ -41,7 +43,7 @@ def few_integers(program: Program, decided: Mapping[int, float]) -> np.ndarray:
     found = {
         column
         for group in groups
-        if group.declaration.index.name not in STEPS
+        if group.declaration.index.name not in STEPS and group.declaration.index.size <= MOST
         for column in range(group.span.start, group.span.stop)
     }
     tiers = {int(column) for members in choices(program) for column in members}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from microgrid.assets.bitcoin_mining import BitcoinMining
 from microgrid.assets.engines import Engines
 from microgrid.assets.programs.interruptible import Interruptible
 from microgrid.dispatch.bound import dual_bound
-from microgrid.dispatch.few_integers import branch_few, few_integers
+from microgrid.dispatch.compile import ColumnGroup, linear_program
+from microgrid.dispatch.few_integers import MOST, branch_few, few_integers
 from microgrid.dispatch.highs import Highs
+from microgrid.formulation.evaluate import Declaration
+from microgrid.formulation.horizon import Index
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,15 @@ def test_bounds_rise_and_hold(months: Any) -> None:
     assert optimum - bounds[np.isfinite(bounds)].max() < 0.1 * (optimum - root)
     assert min(points) >= optimum - 1e-4
     assert solver.run().objective == pytest.approx(relaxed.objective)  # its bounds are as they were
+
+
+@pytest.mark.parametrize(("count", "few"), [(12, 12), (MOST, MOST), (MOST + 1, 0)])
+def test_what_is_counted_often_is_not_few(count: int, few: int) -> None:
+    """Whether energy of an interval is above a tariff's band, say: branching on hundreds of these does not end."""
+    empty, zero = sp.csr_array((0, count)), np.zeros(count)
+    bought = ColumnGroup(Declaration("above", Index("interval", count), "1", "above", integer=True), 0)
+    program = replace(linear_program(empty, (zero[:0], zero[:0]), (zero, zero + 1.0), zero), columns=(bought,))
+    assert few_integers(program, {}).size == few
 
 
 def test_the_gap_is_proven_without_a_general_search(months: Any) -> None:
