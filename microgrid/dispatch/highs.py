@@ -93,6 +93,12 @@ class Highs:
             columns.size, columns.astype(np.int32), np.asarray(lower, float), np.asarray(upper, float)
         )
 
+    def limits(self, rows: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> None:
+        """Change the limits of some rows; the basis is kept for a warm start."""
+        self.solver.changeRowsBounds(
+            rows.size, rows.astype(np.int32), np.asarray(lower, float), np.asarray(upper, float)
+        )
+
     def minimise(self, cost: np.ndarray, offset: float) -> None:
         """Change the objective; the basis is kept for a warm start."""
         self._cost, self._offset = cost, offset

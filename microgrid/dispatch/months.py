@@ -1,8 +1,9 @@
 """A year's program taken apart into months: what lies inside one, and the rows and columns in which they meet.
 
 Months meet in two ways. *Neighbours* share the state at midnight of the first: stored energy, running units, ramps, a
-week of work. *All* share what is counted over the year: run hours, throughput, a ratchet's highest peak, capacity that
-stays. Only the latter are worth a price (`shared_prices`); the former are few and settled last.
+week of work; a step before or after there is a row of the same rule inside a month. *All* share what is counted over
+the year: run hours, throughput, a ratchet's highest peak, capacity that stays. Prices for the former are read from the
+steps beside them, for the latter they are sought (`shared_prices`).
 """
 
 from __future__ import annotations
@@ -10,65 +11,121 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import highspy
 import numpy as np
 import scipy.sparse as sp
 
 from microgrid.dispatch.compile import Program, linear_program
-from microgrid.dispatch.highs import Highs, Status
+from microgrid.dispatch.highs import Basis, Highs, Outcome, Status
 
 LOOSE = -1
 STEPWISE = 200
 """A quantity with as many positions runs along the steps; one with fewer is counted by month, cycle or year."""
+BASIC = highspy.HighsBasisStatus.kBasic
 Vector = np.ndarray
 
 
 @dataclass
 class Month:
-    """Columns and rows of one month by their places in the year, and the solver that holds them."""
+    """Columns and rows of one month by their places in the year, and the solver that holds them.
+
+    The solver may hold more after these: the month's part of the counted rows, of which a ration gives it `share`.
+    """
 
     columns: Vector
     rows: Vector
     solver: Highs
+    share: Vector
+
+    def start_from_basis(self, columns: Vector, rows: Vector) -> None:
+        """Start from statuses of its own columns and rows, the counted rows basic."""
+        self.solver.start_from_basis(columns, np.append(rows, np.full(self.share.size, BASIC, dtype=object)))
+
+    def basis(self) -> Basis:
+        """Statuses of its own columns and rows."""
+        columns, rows = self.solver.basis()
+        return columns[: self.columns.size], rows[: self.rows.size]
+
+    def hold(self, counted: tuple[Vector, Vector], lower: Vector, upper: Vector) -> None:
+        """Set the limits of the counted rows and the bounds of the columns."""
+        self.solver.limits(self.rows.size + np.arange(self.share.size), *counted)
+        self.solver.bounds(np.arange(self.columns.size), lower, upper)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the months do at some prices: a point of the year, the pivots it took, and duals.
+
+    `duals` has one of every row, of a meeting row its price; `counted` those of the counted rows, shape (rows, months).
+    """
+
+    point: Vector
+    pivots: int
+    duals: Vector
+    counted: Vector
 
 
 @dataclass(frozen=True)
 class Months:
     """A program in months: `meeting` rows join several or hold a loose column, `loose` columns belong to none.
 
-    `shared` marks the meeting rows in which all months take part; `joint` are the meeting rows of the matrix.
+    `joint` are the meeting rows of the matrix. Of them `shared` marks what more than neighbours share, and of these
+    `counted` sums of steps. `beside` are the rows inside months before and after each by the same rule, shape
+    (2, meeting), -1 where there is none.
     """
 
     program: Program
     parts: tuple[Month, ...]
     meeting: Vector
-    shared: Vector
     joint: sp.csr_array
+    shared: Vector
+    counted: Vector
+    beside: Vector
     loose: Vector
 
-    def solve(self, prices: Vector, threads: int) -> tuple[Vector, int] | None:
-        """Solve every month with the meeting rows priced instead of held; the point and the pivots, None on failure.
+    def solve(self, prices: Vector, threads: int) -> Answer | None:
+        """Solve every month with the meeting rows priced instead of held; None when one fails by itself.
 
         `prices` are duals of the meeting rows: a month pays ``(c - A^T prices) x``.
         """
         cost = self.reduced_cost(prices)
 
-        def one(month: Month) -> tuple[Vector, int] | None:
+        def one(month: Month) -> Outcome:
             month.solver.minimise(cost[month.columns], 0.0)  # from the old optimum, whose basis HiGHS keeps
-            outcome = month.solver.run()
-            if outcome.status is not Status.OPTIMAL or outcome.point is None:
-                return None
-            return outcome.point, month.solver.pivots
+            return month.solver.run()
 
         with ThreadPoolExecutor(threads) as pool:  # HiGHS releases the interpreter lock while it runs
             found = list(pool.map(one, self.parts))
-        point, pivots = np.zeros(cost.size), 0
-        point[self.loose] = self.resting(cost)
-        for month, result in zip(self.parts, found, strict=True):
-            if result is None:
+        point, duals = np.zeros(cost.size), np.zeros(self.program.matrix.shape[0])
+        point[self.loose], duals[self.meeting] = self.resting(cost), prices
+        counted = np.zeros((int(self.counted.sum()), len(self.parts)))
+        for place, (month, outcome) in enumerate(zip(self.parts, found, strict=True)):
+            if outcome.status is not Status.OPTIMAL or outcome.point is None or outcome.row_duals is None:
                 return None  # a month that fails by itself says nothing about the year
-            point[month.columns] = result[0]
-            pivots += result[1]
-        return point, pivots
+            point[month.columns] = outcome.point
+            duals[month.rows], counted[:, place] = np.split(outcome.row_duals, [month.rows.size])
+        return Answer(point, sum(month.solver.pivots for month in self.parts), duals, counted)
+
+    def ration(self, prices: Vector, held: Vector, values: Vector, threads: int) -> Answer | None:
+        """Solve with each month's share of what is counted, and with columns `held` at `values`.
+
+        Afterwards nothing is rationed or held.
+        """
+        program, rows = self.program, self.meeting[self.counted]
+        lower, upper = program.lower.copy(), program.upper.copy()
+        lower[held] = upper[held] = values
+        free = np.full(rows.size, np.inf)
+        for month in self.parts:
+            part = month.share > 0.0
+            least, most = -free, free.copy()
+            least[part], most[part] = (
+                month.share[part] * side[rows[part]] for side in (program.row_lower, program.row_upper)
+            )
+            month.hold((least, most), lower[month.columns], upper[month.columns])
+        answer = self.solve(prices, threads)
+        for month in self.parts:
+            month.hold((-free, free), program.lower[month.columns], program.upper[month.columns])
+        return answer
 
     def reduced_cost(self, prices: Vector) -> Vector:
         """Cost of every column when the meeting rows are paid for."""
@@ -91,18 +148,22 @@ def take_apart(program: Program, options: dict[str, object]) -> Months:
     meets[row[month[program.matrix.indices] == LOOSE]] = True
     meeting = np.flatnonzero(meets)
     joint = sp.csr_array(program.matrix[meeting])
+    beside = _beside(program, meets)
+    shared, shares = _shared(program, joint, month, np.asarray((beside >= 0).any(axis=0)))
+    counted = np.asarray(shares.any(axis=1))
+    added, free = meeting[counted], np.full(int(counted.sum()), np.inf)
     parts = []
     for place in range(int(program.months.max()) + 1):
         columns, rows = np.flatnonzero(month == place), np.flatnonzero(~meets & (first == place))
         part = linear_program(
-            sp.csr_array(program.matrix[rows][:, columns]),
-            (program.row_lower[rows], program.row_upper[rows]),
+            sp.csr_array(program.matrix[np.append(rows, added)][:, columns]),
+            (np.append(program.row_lower[rows], -free), np.append(program.row_upper[rows], free)),
             (program.lower[columns], program.upper[columns]),
             program.cost[columns],
         )
-        parts.append(Month(columns, rows, Highs(part, relax=True, options={"presolve": "off", **options})))
-    shared = _shared(program, joint, month)
-    return Months(program, tuple(parts), meeting, shared, joint, np.flatnonzero(month == LOOSE))
+        solver = Highs(part, relax=True, options={"presolve": "off", **options})
+        parts.append(Month(columns, rows, solver, shares[counted, place]))
+    return Months(program, tuple(parts), meeting, joint, shared, counted, beside, np.flatnonzero(month == LOOSE))
 
 
 def _months_of_columns(program: Program) -> Vector:
@@ -138,18 +199,38 @@ def _months_of_rows(program: Program, column_month: Vector) -> tuple[Vector, Vec
     return np.where(last < 0, LOOSE, first), last
 
 
-def _shared(program: Program, joint: sp.csr_array, month: Vector) -> Vector:
-    """Meeting rows in which more than two neighbours take part, or that hold only what is counted by month or year."""
+def _beside(program: Program, meets: Vector) -> Vector:
+    """Nearest rows of the same rule inside a month, before and after each row that meets, shape (2, meeting), or -1."""
+    height = meets.size
+    start, stop = np.zeros(height, int), np.zeros(height, int)
+    for group in program.rows:
+        start[group.span], stop[group.span] = group.span.start, group.span.stop
+    places = np.arange(height)
+    before = np.maximum.accumulate(np.where(meets, -1, places))
+    after = np.minimum.accumulate(np.where(meets, height, places)[::-1])[::-1]
+    return np.stack([np.where(before >= start, before, -1), np.where(after < stop, after, -1)])[:, meets]
+
+
+def _shared(program: Program, joint: sp.csr_array, month: Vector, has_beside: Vector) -> tuple[Vector, Vector]:
+    """Meeting rows that more than neighbours share, and each month's share of those that are sums of steps.
+
+    A sum over two neighbours that no row beside it can price is taken for shared. Shares, shape (meeting, months), go
+    by the size of the entries and are zero in rows that are no sums.
+    """
     stepwise, count = np.zeros(month.size, bool), int(program.months.max()) + 1
     for group in program.columns:
         stepwise[group.span] = group.declaration.index.size >= STEPWISE
-    found = np.zeros(joint.shape[0], bool)
+    shared, shares = np.zeros(joint.shape[0], bool), np.zeros((joint.shape[0], count))
     for row in range(joint.shape[0]):
-        columns = joint.indices[joint.indptr[row] : joint.indptr[row + 1]]
+        span = slice(joint.indptr[row], joint.indptr[row + 1])
+        columns, factors = joint.indices[span], joint.data[span]
         months = np.unique(month[columns][month[columns] >= 0])
         near = months.size < 2 or (months.size == 2 and months[1] - months[0] in {1, count - 1})
-        found[row] = not (near and stepwise[columns].any())
-    return found
+        adds_up = months.size > 1 and stepwise[columns].all() and np.ptp(np.sign(factors)) == 0
+        shared[row] = not (near and stepwise[columns].any()) or (adds_up and not has_beside[row])
+        if shared[row] and adds_up:
+            shares[row] = np.bincount(month[columns], np.abs(factors), count) / np.abs(factors).sum()
+    return shared, shares
 
 
-__all__ = ["LOOSE", "Month", "Months", "take_apart"]
+__all__ = ["LOOSE", "STEPWISE", "Answer", "Month", "Months", "take_apart"]

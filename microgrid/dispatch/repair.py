@@ -74,7 +74,7 @@ def repair(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[in
     columns = np.flatnonzero(program.integer)
     try:
         for threshold in THRESHOLDS if program.counts else ():
-            outcome = _round_up_others(program, solver, point, _decide(program, point, threshold) | dict(fixed))
+            outcome = _round_up_others(program, solver, point, decide(program, point, threshold) | dict(fixed))
             if outcome is not None:
                 yield outcome
         # An island needs the capacity: all counts rounded up, where minimum times allow.
@@ -85,7 +85,7 @@ def repair(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[in
         solver.bounds(columns, program.lower[columns], program.upper[columns])
 
 
-def _decide(program: Program, point: np.ndarray, threshold: float) -> dict[int, float]:
+def decide(program: Program, point: np.ndarray, threshold: float) -> dict[int, float]:
     """Values of all columns that need no search at this threshold."""
     decided = _choose(program, point)
     for counts in program.counts:
@@ -123,7 +123,7 @@ def pick_again(program: Program, solver: Highs, point: np.ndarray, fixed: Mappin
 
 def _picked(program: Program, solver: Highs, point: np.ndarray, fixed: Mapping[int, float]) -> Iterator[Outcome]:
     groups = choices(program)
-    decided = _decide(program, point, THRESHOLDS[0]) | dict(fixed)
+    decided = decide(program, point, THRESHOLDS[0]) | dict(fixed)
     tried: dict[tuple[int, ...], Outcome | None] = {}
 
     def solve(picked: tuple[int, ...]) -> Outcome | None:
@@ -220,4 +220,13 @@ def _run_lengths(flags: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(ahead(flags), ahead(flags[::-1])[::-1]))
 
 
-__all__ = ["choices", "fractional", "may_pick_again", "out_of_reach", "pick_again", "repair", "round_commitment"]
+__all__ = [
+    "choices",
+    "decide",
+    "fractional",
+    "may_pick_again",
+    "out_of_reach",
+    "pick_again",
+    "repair",
+    "round_commitment",
+]

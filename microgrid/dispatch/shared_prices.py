@@ -3,8 +3,8 @@
 A run hour, a MWh of throughput or a MW of billed peak has one price for the whole year. Each trial of prices gives
 every month's best answer; a small program weighs the answers tried so far and names the prices at which they would fit
 together (Dantzig and Wolfe 1960), kept within a box around the best prices known (du Merle et al. 1999), since far from
-its answers the small program knows nothing. Any prices give a bound, and the year only starts from them, so no accuracy
-is asked.
+its answers the small program knows nothing. It begins at the prices of `first_prices`. Rows that only neighbours share
+are priced like the rows beside them. Any prices give a bound, so no accuracy is asked.
 """
 
 from __future__ import annotations
@@ -14,151 +14,154 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
+from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.compile import linear_program
+from microgrid.dispatch.first_prices import first_prices
 from microgrid.dispatch.highs import Highs, Status
-from microgrid.dispatch.months import Months
+from microgrid.dispatch.months import Answer, Months
 
 Vector = np.ndarray
 ROUNDS = 12
-CLOSE = 3e-5
-"""Relative distance of the bound from what the answers promise, at which the rest is left to the year."""
-FIRST_STEP, FIRST_STEP_OWN = 0.02, 0.25
-"""First half-widths of the box, in what a unit of a row is worth: a limit may just bind, a cost is to be shared out."""
 WIDER, NARROWER = 3.0, 0.5
 PIVOTS_SHARE = 3.0
-"""Trials end at so many times the pivots of the first: 200 s of CPU for four months of every program, 227 s with 1."""
+"""Trials end at so many times the pivots of the first answer: beyond, the year mends the rest sooner."""
+
+
+@dataclass(frozen=True)
+class SharedPrices:
+    """The months' answer at the best prices, the bound it proves, and how answers would fit together.
+
+    `use` is what each month would take of every meeting row, shape (meeting, months), and `loose` the values of the
+    columns that belong to no month, so that their sums keep the shared rows; `promise` is what that would cost.
+    """
+
+    answer: Answer
+    bound: float
+    promise: float
+    use: Vector
+    loose: Vector
 
 
 @dataclass
 class _Answers:
-    """Cost and use of the shared rows of every month's answers, one of each a trial."""
+    """Cost of every month's answers and use of the meeting rows, one of each a trial."""
 
     cost: list[Vector] = field(default_factory=list)
     use: list[Vector] = field(default_factory=list)
 
 
-def find_prices(months: Months, threads: int) -> Vector | None:
-    """Prices of the meeting rows, zero where only neighbours meet; None when a month fails by itself.
+@dataclass(frozen=True)
+class _Weighed:
+    """Prices at which the answers fit together, what that would cost, and the weighed answers."""
 
-    The months are left solved at these prices.
+    prices: Vector
+    promise: float
+    use: Vector
+    loose: Vector
+
+
+def find_prices(months: Months, threads: int, close: float) -> SharedPrices | None:
+    """Prices whose bound lies within a relative `close` of what the answers promise, or the best after some trials.
+
+    None when a month fails by itself. The months are left solved near these prices.
     """
-    prices = _own_worth(months)
-    solved = months.solve(prices, threads)
-    if solved is None:
+    first, shared, answers = first_prices(months, threads), months.shared, _Answers()
+    prices, room = first.prices, first.room[shared]
+    if first.answer is not None:
+        _keep(months, answers, first.answer.point)
+        prices = _beside(months, prices, first.answer.duals)
+    best = months.solve(prices, threads)
+    if best is None:
         return None
-    if not months.shared.any():
-        return prices
-    point, first_pivots = solved
-    answers, shared = _Answers(), np.flatnonzero(months.shared)
-    best, best_prices, bound = True, prices.copy(), _bound(months, prices, point)
-    step = (_scale(months) * np.where(prices != 0, FIRST_STEP_OWN, FIRST_STEP))[shared]
-    spent = 0
+    answer, bound = best, dual_bound(months.program, best.duals)
+    allowed = PIVOTS_SHARE * (best.pivots + (first.answer.pivots if first.answer else 0))
     for _ in range(ROUNDS):
-        _keep(months, answers, point)
-        trial, promise, fits = _weigh(months, answers, best_prices[shared], step)
-        if trial is None or (fits and promise - bound <= CLOSE * abs(bound)) or spent > PIVOTS_SHARE * first_pivots:
+        _keep(months, answers, answer.point)
+        prices = _beside(months, best.duals[months.meeting], best.duals)
+        weighed = _weigh(months, answers, prices, room)
+        if weighed is None or weighed.promise - bound <= close * abs(weighed.promise) or allowed < 0:
             break
-        prices = best_prices.copy()
-        prices[shared] = trial
-        solved = months.solve(prices, threads)
-        if solved is None:
+        prices[shared] = weighed.prices
+        trial = months.solve(prices, threads)
+        if trial is None:
             break
-        point, pivots = solved
-        spent += pivots
-        reached = _bound(months, prices, point)
-        best = reached > bound
-        step *= WIDER if best else NARROWER
-        if best:
-            bound, best_prices = reached, prices
-    if not best and months.solve(best_prices, threads) is None:
+        answer, reached = trial, dual_bound(months.program, trial.duals)
+        allowed -= trial.pivots
+        room *= WIDER if reached > bound else NARROWER
+        if reached > bound:
+            best, bound = trial, reached
+    prices = _beside(months, best.duals[months.meeting], best.duals)
+    weighed = _weigh(months, answers, prices, np.full(room.size, _most(months)))  # so wide that all fits where it can
+    if weighed is None:
         return None
-    return best_prices
+    return SharedPrices(best, bound, weighed.promise, weighed.use, weighed.loose)
 
 
-def _own_worth(months: Months) -> Vector:
-    """First prices: the cost of a loose column, shared evenly by the rows it stands in.
-
-    Left out is what asks less of it than another row does while months are equal: a ratchet of 80 % of last month's
-    peak beside this month's own.
-    """
-    prices, by_column = np.zeros(months.meeting.size), months.joint.tocsc()
-    inside = np.ones(months.program.cost.size)
-    inside[months.loose] = 0.0
-    asked = -(months.joint @ inside)
-    for column in months.loose[months.program.cost[months.loose] > 0]:
-        span = slice(by_column.indptr[column], by_column.indptr[column + 1])
-        here = months.shared[by_column.indices[span]]
-        rows, factors = by_column.indices[span][here], by_column.data[span][here]
-        if rows.size:
-            wanted = asked[rows] / factors
-            kept = (wanted <= 0.0) | np.isclose(wanted, wanted.max())
-            prices[rows[kept]] += months.program.cost[column] / kept.sum() / factors[kept]
-    return prices
+def _beside(months: Months, prices: Vector, duals: Vector) -> Vector:
+    """Prices, those of neighbours' rows replaced by the mean of the rows beside them, of the sign the limit allows."""
+    program, there = months.program, months.beside >= 0
+    mean = np.where(there, duals[months.beside], 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    mean = np.where(np.isfinite(program.row_lower[months.meeting]), mean, np.minimum(mean, 0.0))
+    mean = np.where(np.isfinite(program.row_upper[months.meeting]), mean, np.maximum(mean, 0.0))
+    return np.where(months.shared, prices, mean)
 
 
-def _scale(months: Months) -> Vector:
-    """What a unit of a row is worth by the costs of its columns; the program's usual cost where they have none."""
-    cost, joint = months.program.cost, months.joint
-    usual = np.median(np.abs(cost[cost != 0])) if cost.any() else 1.0
-    scale = np.full(months.meeting.size, usual)
-    for row in np.flatnonzero(months.shared):
-        span = slice(joint.indptr[row], joint.indptr[row + 1])
-        worth = np.abs(cost[joint.indices[span]] / joint.data[span])
-        if worth.any():
-            scale[row] = np.median(worth[worth > 0])
-    return scale
-
-
-def _bound(months: Months, prices: Vector, point: Vector) -> float:
-    """Lower bound of the year: what the months cost at these prices, and what the prices say of the rows' limits."""
-    program = months.program
-    lower, upper = program.row_lower[months.meeting], program.row_upper[months.meeting]
-    limit = np.where(prices > 0, np.where(np.isfinite(lower), lower, 0.0), np.where(np.isfinite(upper), upper, 0.0))
-    return float(months.reduced_cost(prices) @ point + prices @ limit + program.offset)
+def _most(months: Months) -> float:
+    return 1e3 * max(1.0, float(np.abs(months.program.cost).max(initial=0.0)))
 
 
 def _keep(months: Months, answers: _Answers, point: Vector) -> None:
-    joint, cost = months.joint[months.shared], months.program.cost
+    joint, cost = months.joint, months.program.cost
     owner = np.full(cost.size, len(months.parts))
     for place, month in enumerate(months.parts):
         owner[month.columns] = place
     count = len(months.parts) + 1
-    paid = np.bincount(owner, weights=cost * point, minlength=count)
     row = np.repeat(np.arange(joint.shape[0]), np.diff(joint.indptr))
     place = row * count + owner[joint.indices]
     use = np.bincount(place, weights=joint.data * point[joint.indices], minlength=joint.shape[0] * count)
-    answers.cost.append(paid[:-1])
+    answers.cost.append(np.bincount(owner, weights=cost * point, minlength=count)[:-1])
     answers.use.append(use.reshape(joint.shape[0], count)[:, :-1])
 
 
-def _weigh(months: Months, answers: _Answers, center: Vector, step: Vector) -> tuple[Vector | None, float, bool]:
-    """Prices at which the answers fit together, what the year would then cost, and whether they truly fit.
+def _weigh(months: Months, answers: _Answers, prices: Vector, room: Vector) -> _Weighed | None:
+    """Weigh the answers: what neighbours share is paid for at `prices`, the shared rows are held.
 
-    Columns are the weights of answers, the loose columns, and for every row a surplus and a lack that cost the edge of
-    the box: their costs are what keeps the prices inside it.
+    Columns are the weights of answers, the loose columns, and for every shared row a surplus and a lack that cost the
+    edges of the box around its price: their costs are what keeps the prices inside it.
     """
-    program, loose, rows = months.program, months.loose, int(months.shared.sum())
-    parts, trials = len(months.parts), len(answers.cost)
+    program, loose, shared = months.program, months.loose, months.shared
+    parts, trials, rows, held = len(months.parts), len(answers.cost), int(shared.sum()), months.meeting[shared]
+    center, near = prices[shared], np.where(shared, 0.0, prices)
+    costs = [cost - near @ use for cost, use in zip(answers.cost, answers.use, strict=True)]
     one_of_each = np.tile(np.eye(parts), trials)
-    own = sp.csr_array(months.joint[months.shared][:, loose]).toarray()
+    own = sp.csr_array(months.joint[shared][:, loose]).toarray()
+    used = np.hstack([use[shared] for use in answers.use])
     beside = np.zeros((parts, loose.size + 2 * rows))
-    matrix = np.block([[np.hstack(answers.use), own, np.eye(rows), -np.eye(rows)], [one_of_each, beside]])
-    free, none = np.full(parts * trials, np.inf), np.zeros(2 * rows)
-    held = months.meeting[months.shared]
-    lowest = np.concatenate([np.zeros(free.size), program.lower[loose], none])
-    highest = np.concatenate([free, program.upper[loose], np.full(2 * rows, np.inf)])
+    matrix = np.block([[used, own, np.eye(rows), -np.eye(rows)], [one_of_each, beside]])
+    weights, none = np.zeros(parts * trials), np.zeros(2 * rows)
     small = linear_program(
         sp.csr_array(matrix),
         (np.append(program.row_lower[held], np.ones(parts)), np.append(program.row_upper[held], np.ones(parts))),
-        (lowest, highest),
-        np.concatenate([*answers.cost, program.cost[loose], center + step, step - center]),
-        program.offset,
+        (
+            np.concatenate([weights, program.lower[loose], none]),
+            np.concatenate([weights + np.inf, program.upper[loose], none + np.inf]),
+        ),
+        np.concatenate([*costs, program.cost[loose], center + room, room - center]),
+        program.offset + _paid(months, near),
     )
     outcome = Highs(small, relax=True).run()
     if outcome.status is not Status.OPTIMAL or outcome.row_duals is None or outcome.point is None:
-        return None, 0.0, False
-    off = outcome.point[-2 * rows :]
-    return outcome.row_duals[:rows], outcome.objective, bool(off @ np.tile(step, 2) <= CLOSE * abs(outcome.objective))
+        return None
+    weight = outcome.point[: weights.size].reshape(trials, parts)
+    use = np.sum([use * weight[trial] for trial, use in enumerate(answers.use)], axis=0)
+    return _Weighed(outcome.row_duals[:rows], outcome.objective, use, outcome.point[weights.size :][: loose.size])
 
 
-__all__ = ["find_prices"]
+def _paid(months: Months, prices: Vector) -> float:
+    """What the prices say of the limits of their rows."""
+    lower, upper = months.program.row_lower[months.meeting], months.program.row_upper[months.meeting]
+    limit = np.where(prices > 0, lower, np.where(prices < 0, upper, 0.0))
+    return float(prices @ limit)
+
+
+__all__ = ["SharedPrices", "find_prices"]

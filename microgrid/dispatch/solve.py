@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from microgrid.dispatch.bound import dual_bound
+from microgrid.dispatch.by_months import has_many_rows, points, priced_months
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import start
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, netted, overlaps
@@ -26,6 +27,8 @@ from microgrid.errors import MicrogridError, SolverLimit
 
 CENT_FRACTION_USD = 1e-6
 LEAST_SECONDS = 0.01
+MONTHS = "months"
+RELAXATION = "LP relaxation"
 RANGES = "ranges of choices"
 FEW = "few integers"
 RANGES_SHARE = 0.5  # of the time left
@@ -138,12 +141,14 @@ def solve(
     search = _Search(gap, began + time_limit_s, progress)
     while True:  # every round settles at least one more step of a pair, so the rounds end
         search.best = None
-        solver, relaxed = _relax(program, search)
-        shown = overlaps(program, _point(relaxed))
-        if shown:  # what the relaxation shows, a search among integers would mostly show again
-            program = add_binaries(program, shown)
-            continue
-        _integers(program, solver, relaxed, search)
+        _by_months(program, search)
+        if not search.done:
+            solver, relaxed = _relax(program, search)
+            shown = overlaps(program, _point(relaxed))
+            if shown:  # what the relaxation shows, a search among integers would mostly show again
+                program = add_binaries(program, shown)
+                continue
+            _integers(program, solver, relaxed, search)
         if search.best is None or search.best.point is None:
             raise SolverLimit(f"no feasible commitment found within {time_limit_s:g} s")
         if program.integer.any() and search.best.row_duals is None:
@@ -165,9 +170,21 @@ def solve(
     return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals, search.prices)
 
 
+def _by_months(program: Program, search: _Search) -> None:
+    """Bound and points of a large year from its months alone; where that is not enough it is solved at once."""
+    if not has_many_rows(program):
+        return
+    with search.stage(MONTHS):
+        apart = priced_months(program, search.gap, search.seconds_left)
+        if apart is None:
+            return
+        search.bound, search.prices = apart.found.bound, apart.found.answer.duals
+    _offer_all(search, "months in sequence", points(apart, search.seconds_left), program.matrix.shape[0])
+
+
 def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
     """Solve the LP relaxation; its optimum is the bound."""
-    with search.stage("LP relaxation"):
+    with search.stage(RELAXATION):
         solver = Highs(program, relax=True, options={"presolve": "off", "time_limit": search.seconds_left})
         start(program, solver, search.seconds_left)
         relaxed = solver.run()
@@ -326,4 +343,4 @@ def good_enough(bound: float, gap: float) -> float:
     return bound / (1.0 + inside) if bound < 0 else bound / (1.0 - inside)
 
 
-__all__ = ["InfeasibleProgram", "Solution", "Stage", "good_enough", "relative_gap", "solve"]
+__all__ = ["MONTHS", "RELAXATION", "InfeasibleProgram", "Solution", "Stage", "good_enough", "relative_gap", "solve"]

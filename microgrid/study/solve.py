@@ -18,6 +18,7 @@ from microgrid.case.source import dump
 from microgrid.dispatch.highs import version_text
 from microgrid.dispatch.reasons import binding_reasons
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
+from microgrid.dispatch.solve import MONTHS, RELAXATION
 from microgrid.errors import AuditFailed, InvalidInput, Problem, Residual
 from microgrid.results import files
 from microgrid.study import summary
@@ -170,7 +171,7 @@ def _inputs(case: Case) -> xr.Dataset:
 def _facts(solved: SolvedCase) -> dict[str, Any]:
     solution = solved.dispatch.solution
     first = solution.stages[0].name
-    name = "HiGHS" if first == "LP relaxation" else first
+    name = "HiGHS" if first in {MONTHS, RELAXATION} else first
     network = solved.check.residuals if solved.check else ()
     certificates = (*solved.dispatch.audit.residuals, *solved.billing.residuals, *network)
     return {

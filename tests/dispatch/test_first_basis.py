@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-import scipy.sparse as sp
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_years import battery
 
 from microgrid.dispatch import crash
-from microgrid.dispatch.compile import ColumnGroup, Program, RowGroup
 from microgrid.dispatch.first_basis import LONGEST_CHAIN, widest_basis
 from microgrid.dispatch.highs import Highs
-from microgrid.formulation.evaluate import Declaration
-from microgrid.formulation.horizon import Index
-
-
-def battery(steps: int, price: np.ndarray, load: np.ndarray) -> Program:
-    """Import up to 80 MW, a battery of 20 MW and 60 MWh that begins empty, and a load."""
-    eye, none = sp.eye_array(steps), sp.csr_array((steps, steps))
-    names = ("import_mw", "charge_mw", "discharge_mw", "energy_mwh")
-    ahead = sp.eye_array(steps, steps + 1, k=1) - sp.eye_array(steps, steps + 1)
-    matrix = sp.vstack([
-        sp.hstack([eye, -eye, eye, sp.csr_array((steps, steps + 1))]),
-        sp.hstack([none, -0.9 * eye, eye / 0.9, ahead]),
-    ])  # fmt: skip
-    columns = tuple(
-        ColumnGroup(Declaration(name, Index("edge" if k == 3 else "time", steps + (k == 3)), "", name), k * steps)
-        for k, name in enumerate(names)
-    )
-    rows = tuple(RowGroup(name, "", k * steps, range(steps)) for k, name in enumerate(("balance", "energy_balance")))
-    limit, zero = np.append(load, np.zeros(steps)), np.zeros(4 * steps + 1)
-    upper = np.repeat([80.0, 20.0, 20.0, 60.0], [steps, steps, steps, steps + 1])
-    upper[3 * steps] = 0.0
-    cost = np.concatenate([price, np.full(2 * steps, 0.1), np.zeros(steps + 1)])
-    return Program(
-        sp.csr_array(matrix), limit, limit, zero, upper, cost, 0.0, zero.astype(bool), columns, rows,
-        months=np.arange(steps) * 12 // steps,
-    )  # fmt: skip
 
 
 def test_balances_are_solved_for_import_and_recursions_for_energy() -> None:

@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+sys.path.insert(0, str(Path(__file__).parent))
+from small_years import HOURS, MONTHS, STEPS, optimum, run_hours, year
+
 from microgrid.dispatch import crash
-from microgrid.dispatch.compile import ColumnGroup, Program
+from microgrid.dispatch.compile import Program
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.dispatch.months import take_apart
 from microgrid.dispatch.shared_prices import find_prices
-from microgrid.formulation.evaluate import Declaration
-from microgrid.formulation.horizon import Index
-
-HOURS = 240  # in each of three months
-STEPS = 3 * HOURS
-MONTHS = np.repeat([0, 1, 2], HOURS)
-
-
-def year(groups: dict[str, int], cost: Any, rows: Any, lower: Any, upper: Any, top: Any) -> Program:
-    """A continuous program; quantities with STEPS positions run along time."""
-    starts = np.concatenate([[0], np.cumsum(list(groups.values()))]).tolist()
-    declared = tuple(
-        ColumnGroup(Declaration(name, Index("time" if size == STEPS else name, size), "1", name), start)
-        for (name, size), start in zip(groups.items(), starts, strict=False)
-    )
-    matrix, cost = sp.csr_array(rows), np.asarray(cost, float)
-    return Program(
-        matrix, np.asarray(lower, float), np.asarray(upper, float), np.zeros(cost.size), np.asarray(top, float), cost,
-        0.0, np.zeros(cost.size, bool), declared, (), months=MONTHS,
-    )  # fmt: skip
-
-
-def run_hours(limit: float) -> Program:
-    """An engine saves 10, 20 and 30 $ an hour in the three months, and may run `limit` hours in all."""
-    saving = np.array([10.0, 20.0, 30.0])[MONTHS]
-    return year({"running": STEPS}, -saving, np.ones((1, STEPS)), [-np.inf], [limit], np.ones(STEPS))
 
 
 def ratchet() -> Program:
@@ -64,19 +42,15 @@ def ratchet() -> Program:
     return year(groups, cost, sp.vstack([balance, covers, ratchets]), lower, upper, np.full(width, np.inf))
 
 
-def optimum(program: Program) -> float:
-    return Highs(program, relax=True).run().objective
-
-
 @pytest.mark.parametrize(("limit", "price"), [(STEPS + 1.0, 0.0), (1.5 * HOURS, -20.0), (0.5 * HOURS, -30.0)])
 def test_a_run_hour_is_priced_by_the_hour_it_would_be_used_for(limit: float, price: float) -> None:
     program = run_hours(limit)
     months = take_apart(program, {})
     assert months.meeting.tolist() == [0]
     assert months.shared.all()
-    prices = find_prices(months, threads=1)
-    assert prices is not None
-    assert prices[0] == pytest.approx(price, abs=1e-6)
+    found = find_prices(months, threads=1, close=crash.CLOSE)
+    assert found is not None
+    assert found.answer.duals[0] == pytest.approx(price, abs=1e-6)
 
 
 def test_a_ratchet_charges_the_month_that_sets_it() -> None:
@@ -84,9 +58,9 @@ def test_a_ratchet_charges_the_month_that_sets_it() -> None:
     assert optimum(program) == pytest.approx(HOURS * 20.0 + 7.0 * (9.0 + 7.2 + 7.2))
     months = take_apart(program, {})
     assert program.columns[3].span == slice(months.loose[0], months.loose[-1] + 1)
-    prices = find_prices(months, threads=1)
-    assert prices is not None
-    reduced = months.reduced_cost(prices)[program.columns[2].span]
+    found = find_prices(months, threads=1, close=crash.CLOSE)
+    assert found is not None
+    reduced = months.reduced_cost(found.answer.duals[months.meeting])[program.columns[2].span]
     assert reduced == pytest.approx(
         [0.0, 7.0 * 2.6, 0.0]
     )  # the second month pays 1 + 0.8 + 0.8 billed MW for a peak MW

@@ -1,0 +1,83 @@
+"""Solve a large year by its months alone: a bound from prices, points from months in sequence.
+
+The simplex method takes a year at once longer than its twelve months, with every program many times longer, also from
+their bases. But that is not needed: prices of what months share prove a bound (`shared_prices`, weak duality), and
+months in sequence give points (`sequence`), first of the relaxation, then with integers rounded. Where their gap is
+small enough nothing else is needed either; if not, the year is solved at once after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from microgrid.dispatch.compile import Program
+from microgrid.dispatch.crash import DEVEX, first_bases
+from microgrid.dispatch.exclusive import decided_sides
+from microgrid.dispatch.highs import Outcome
+from microgrid.dispatch.months import Months, take_apart
+from microgrid.dispatch.repair import INTEGRAL, THRESHOLDS, decide, fractional, out_of_reach
+from microgrid.dispatch.sequence import Link, chain, in_sequence
+from microgrid.dispatch.shared_prices import SharedPrices, find_prices
+
+MANY_ROWS = 50_000
+"""From so many rows on a year is solved by its months; decision 0008 has the times."""
+CLOSE_SHARE = 0.3
+"""Part of the gap asked that the prices may leave: sequence and rounding take about as much."""
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A year in months, solved at prices that prove a bound."""
+
+    months: Months
+    found: SharedPrices
+
+
+def has_many_rows(program: Program) -> bool:
+    """Whether the program is to be solved by its months, of which it has at least three."""
+    return program.matrix.shape[0] >= MANY_ROWS and int(program.months.max(initial=0)) >= 2
+
+
+def priced_months(program: Program, gap: float, seconds: float, threads: int = 2) -> Apart | None:
+    """Months at prices close enough for `gap`; None when a month fails by itself."""
+    months = take_apart(program, DEVEX | {"time_limit": seconds})
+    first_bases(program, months)
+    found = find_prices(months, threads, CLOSE_SHARE * gap)
+    return None if found is None else Apart(months, found)
+
+
+def points(apart: Apart, seconds: float) -> Iterator[Outcome]:
+    """Yield integral points, one for every threshold of rounding that leads to one."""
+    program, months = apart.months.program, apart.months
+    links = chain(months, apart.found, DEVEX | {"time_limit": seconds})
+    relaxed = in_sequence(months, links, apart.found, (program.lower, program.upper), apart.found.use)
+    if relaxed is None or relaxed.point is None:
+        return
+    if fractional(program, relaxed.point).size == 0:
+        yield relaxed
+        return
+    for threshold in THRESHOLDS:
+        outcome = _rounded(apart, links, relaxed.point, threshold)
+        if outcome is not None:
+            yield outcome
+
+
+def _rounded(apart: Apart, links: tuple[Link, ...], point: np.ndarray, threshold: float) -> Outcome | None:
+    """The months in sequence with commitments rounded by one threshold and other integers up."""
+    program, months = apart.months.program, apart.months
+    decided = decide(program, point, threshold) | decided_sides(program, point)
+    columns = np.flatnonzero(program.integer)
+    up = np.clip(np.ceil(point[columns] - INTEGRAL), program.lower[columns], program.upper[columns])
+    whole = np.array([decided.get(int(column), value) for column, value in zip(columns, up, strict=True)])
+    if out_of_reach(program, columns, whole, whole):
+        return None
+    lower, upper, near = program.lower.copy(), program.upper.copy(), point.copy()
+    lower[columns] = upper[columns] = near[columns] = whole
+    use = np.column_stack([months.joint[:, month.columns] @ near[month.columns] for month in months.parts])
+    return in_sequence(months, links, apart.found, (lower, upper), use)
+
+
+__all__ = ["Apart", "has_many_rows", "points", "priced_months"]

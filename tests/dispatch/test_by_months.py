@@ -1,0 +1,146 @@
+"""A year by its months alone: bounds hold, points keep every row, hand-solved plans and shares have their prices."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_years import HOURS, MONTHS, STEPS, battery, optimum, run_hours, year
+
+import microgrid
+from microgrid.dispatch import by_months, crash, solve
+from microgrid.dispatch.bound import dual_bound
+from microgrid.dispatch.build import build
+from microgrid.dispatch.compile import Program, compile_program
+from microgrid.dispatch.first_prices import first_prices
+from microgrid.dispatch.highs import Highs
+from microgrid.dispatch.months import take_apart
+
+TOLERANCE = 1e-6
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program counts as large."""
+    monkeypatch.setattr(by_months, "MANY_ROWS", 0)
+
+
+def misses(program: Program, point: np.ndarray) -> float:
+    """Largest violation of a row, relative to it, or of a bound."""
+    activity = program.matrix @ point
+    rows = np.maximum(program.row_lower - activity, activity - program.row_upper) / np.maximum(1.0, np.abs(activity))
+    return float(max(rows.max(), (program.lower - point).max(), (point - program.upper).max()))
+
+
+def hall(value: list[float], build_usd: float) -> Program:
+    """A hall of 10 MW may grow by 2 MW in each of three months; a MW earns `value` $/h in each, and stays."""
+    capacity = np.zeros((3, STEPS + 6))
+    capacity[np.arange(3), STEPS + np.arange(3)] = 1.0
+    capacity[np.arange(1, 3), STEPS + np.arange(2)] = -1.0
+    capacity[np.arange(3), STEPS + 3 + np.arange(3)] = -1.0
+    covers = sp.lil_array((STEPS, STEPS + 6))
+    covers[np.arange(STEPS), np.arange(STEPS)] = 1.0
+    covers[np.arange(STEPS), STEPS + MONTHS] = -1.0
+    cost = np.concatenate([-np.asarray(value)[MONTHS], np.zeros(3), np.full(3, build_usd)])
+    lower, upper = np.append([10.0, 0.0, 0.0], np.full(STEPS, -np.inf)), np.append([10.0, 0.0, 0.0], np.zeros(STEPS))
+    top = np.concatenate([np.full(STEPS + 3, 100.0), np.full(3, 2.0)])
+    groups = {"used": STEPS, "capacity": 3, "built": 3}
+    return year(groups, cost, sp.vstack([sp.csr_array(capacity), covers]), lower, upper, top)
+
+
+def test_a_share_of_run_hours_is_priced_by_its_mean() -> None:
+    """100 of 240 hours of each month save 10, 20 and 30 $: the next would too."""
+    first = first_prices(take_apart(run_hours(300.0), {}), threads=1)
+    assert first.prices == pytest.approx([-20.0])
+    assert first.room == pytest.approx([10.0])
+    assert first.answer is not None
+    assert first.answer.point.reshape(3, HOURS).sum(axis=1) == pytest.approx([100.0] * 3)
+
+
+def test_a_plan_is_priced_by_what_it_gains_in_later_months() -> None:
+    """Dear to build, the plan stays at 10 MW; one more from the start earns in all three months, and so on."""
+    first = first_prices(take_apart(hall([1.0, 2.0, 3.0], 1e6), {}), threads=1)
+    assert first.prices == pytest.approx([-6.0 * HOURS, -5.0 * HOURS, -3.0 * HOURS])
+    assert first.answer is not None
+    assert first.answer.point[STEPS:] == pytest.approx([10.0] * 3 + [0.0] * 3)
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("build_usd", [1e6, 4.5 * HOURS, 0.5 * HOURS])
+def test_a_hall_grows_while_a_megawatt_earns_its_cost(build_usd: float) -> None:
+    """A MW built in the three months earns 6, 5 and 3 $/h from then on."""
+    program = hall([1.0, 2.0, 3.0], build_usd)
+    built = [2.0 if build_usd < 6.0 * HOURS else 0.0, 2.0 if build_usd < 5.0 * HOURS else 0.0]
+    built.append(2.0 if build_usd < 3.0 * HOURS else 0.0)
+    found = solve.solve(program)
+    assert found.point[-3:] == pytest.approx(built)
+    assert found.stages[-1].name == "months in sequence"
+    assert found.gap <= 1e-3
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("limit", [STEPS + 1.0, 400.0, 100.0])
+def test_the_bound_and_the_point_enclose_the_optimum(limit: float) -> None:
+    program = run_hours(limit)
+    found = solve.solve(program)
+    assert found.stages[-1].name == "months in sequence"
+    assert found.bound <= optimum(program) + TOLERANCE
+    assert found.objective >= optimum(program) - TOLERANCE
+    assert misses(program, found.point) <= TOLERANCE
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_battery_carries_over_midnight(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Twelve midnights in 240 steps: prices beside them and what is left at them are nearly the year's own."""
+    monkeypatch.setattr(by_months, "MANY_ROWS", 0)
+    rng = np.random.default_rng(seed)
+    program = battery(240, rng.uniform(20, 60, 240), rng.uniform(30, 75, 240))
+    apart = by_months.priced_months(program, 1e-3, 60.0, threads=1)
+    assert apart is not None
+    best = optimum(program)
+    assert best * (1 - 0.01) <= apart.found.bound <= best + TOLERANCE
+    (outcome,) = by_months.points(apart, 60.0)
+    assert outcome.point is not None
+    assert best - TOLERANCE <= outcome.objective <= best * 1.005
+    assert misses(program, outcome.point) <= TOLERANCE
+    energy = outcome.point[720:]
+    assert (energy[20:-1:20] > 1.0).any(), "something is kept for the next month"
+
+
+@pytest.fixture(scope="module")
+def quarter() -> Any:
+    """Three months of the hybrid campus, whose permit of run hours binds."""
+    changed = ["time.start=2025-01-01", "time.end=2025-04-01", "assets.engines.run_hours_per_year=4000"]
+    case = microgrid.load_case("ercot_hybrid_campus", changed)
+    program = compile_program(build(case.parts, case.horizon, case.inputs))
+    solver = Highs(program, relax=True, options={"presolve": "off"})
+    crash.start(program, solver)
+    return program, solver.run().objective
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_quarter_of_a_campus_is_proven_by_its_months(quarter: Any) -> None:
+    program, relaxed = quarter
+    found = solve.solve(program)
+    assert [stage.name for stage in found.stages] == ["months", "months in sequence"]
+    assert found.bound <= relaxed + TOLERANCE * abs(relaxed)
+    assert found.objective >= relaxed - TOLERANCE * abs(relaxed)
+    assert found.gap <= 1e-3
+    assert misses(program, found.point) <= TOLERANCE
+    assert found.bound_prices is not None
+    assert dual_bound(program, found.bound_prices) == pytest.approx(found.bound, rel=1e-12)
+
+
+@pytest.mark.usefixtures("alone")
+def test_where_months_find_no_point_the_year_is_solved_at_once(monkeypatch: pytest.MonkeyPatch, quarter: Any) -> None:
+    program, relaxed = quarter
+    monkeypatch.setattr(solve, "points", lambda *_: iter(()))
+    found = solve.solve(program)
+    assert [stage.name for stage in found.stages][:3] == ["months", "months in sequence", "LP relaxation"]
+    assert found.stages[2].bound == pytest.approx(relaxed, rel=1e-9)
