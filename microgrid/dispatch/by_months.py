@@ -8,14 +8,16 @@ small enough nothing else is needed either; if not, the year is solved at once a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import DEVEX, first_bases
 from microgrid.dispatch.exclusive import decided_sides
+from microgrid.dispatch.few_integers import few_integers
 from microgrid.dispatch.highs import Outcome
 from microgrid.dispatch.months import Months, take_apart
 from microgrid.dispatch.repair import INTEGRAL, THRESHOLDS, decide, fractional, out_of_reach
@@ -30,10 +32,12 @@ CLOSE_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Apart:
-    """A year in months, solved at prices that prove a bound."""
+    """A year in months at prices that prove `bound`, with what months have `decided` (column to value)."""
 
     months: Months
     found: SharedPrices
+    bound: float
+    decided: dict[int, float] = field(default_factory=dict)
 
 
 def has_many_rows(program: Program) -> bool:
@@ -41,19 +45,28 @@ def has_many_rows(program: Program) -> bool:
     return program.matrix.shape[0] >= MANY_ROWS and int(program.months.max(initial=0)) >= 2
 
 
-def priced_months(program: Program, gap: float, seconds: float, threads: int = 2) -> Apart | None:
-    """Months at prices close enough for `gap`; None when a month fails by itself."""
-    months = take_apart(program, DEVEX | {"time_limit": seconds})
+def priced_months(program: Program, gap: float, until: float = math.inf, threads: int = 2) -> Apart | None:
+    """Months at prices close enough for `gap`, and no run later than `until`; None when a month fails by itself."""
+    months = take_apart(program, DEVEX, until)
     first_bases(program, months)
     found = find_prices(months, threads, CLOSE_SHARE * gap)
-    return None if found is None else Apart(months, found)
+    return None if found is None else Apart(months, found, found.bound)
 
 
-def points(apart: Apart, seconds: float) -> Iterator[Outcome]:
+def few_to_settle(apart: Apart) -> np.ndarray:
+    """Decisions by month that the months' answer mixes."""
+    program, point = apart.months.program, apart.found.answer.point
+    return np.intersect1d(few_integers(program, decided_sides(program, point)), fractional(program, point))
+
+
+def points(apart: Apart) -> Iterator[Outcome]:
     """Yield integral points, one for every threshold of rounding that leads to one."""
     program, months = apart.months.program, apart.months
-    links = chain(months, apart.found, DEVEX | {"time_limit": seconds})
-    relaxed = in_sequence(months, links, apart.found, (program.lower, program.upper), apart.found.use)
+    links = chain(months, apart.found, DEVEX)
+    lower, upper = program.lower.copy(), program.upper.copy()
+    for column, value in apart.decided.items():
+        lower[column] = upper[column] = value
+    relaxed = in_sequence(months, links, apart.found, (lower, upper), apart.found.use)
     if relaxed is None or relaxed.point is None:
         return
     if fractional(program, relaxed.point).size == 0:
@@ -68,7 +81,7 @@ def points(apart: Apart, seconds: float) -> Iterator[Outcome]:
 def _rounded(apart: Apart, links: tuple[Link, ...], point: np.ndarray, threshold: float) -> Outcome | None:
     """The months in sequence with commitments rounded by one threshold and other integers up."""
     program, months = apart.months.program, apart.months
-    decided = decide(program, point, threshold) | decided_sides(program, point)
+    decided = decide(program, point, threshold) | decided_sides(program, point) | apart.decided
     columns = np.flatnonzero(program.integer)
     up = np.clip(np.ceil(point[columns] - INTEGRAL), program.lower[columns], program.upper[columns])
     whole = np.array([decided.get(int(column), value) for column, value in zip(columns, up, strict=True)])
@@ -80,4 +93,4 @@ def _rounded(apart: Apart, links: tuple[Link, ...], point: np.ndarray, threshold
     return in_sequence(months, links, apart.found, (lower, upper), use)
 
 
-__all__ = ["Apart", "has_many_rows", "points", "priced_months"]
+__all__ = ["Apart", "few_to_settle", "has_many_rows", "points", "priced_months"]

@@ -10,6 +10,7 @@ rows, which few pivots of the dual simplex mend. The optimum is the year's own e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import highspy
@@ -34,8 +35,11 @@ DEVEX = {"simplex_dual_edge_weight_strategy": 1}
 """Edge weights that begin at one: exact ones would have to be found for every row of a basis that is not slack."""
 
 
-def start(program: Program, solver: Highs, seconds: float = float("inf"), threads: int = 2) -> None:
-    """Give `solver`, which holds the relaxation of `program`, a starting basis; do nothing where it would not help."""
+def start(program: Program, solver: Highs, until: float = math.inf, threads: int = 2) -> None:
+    """Give `solver`, which holds the relaxation of `program`, a starting basis; do nothing where it would not help.
+
+    No run ends later than `until` of `time.perf_counter`.
+    """
     count = int(program.months.max(initial=0)) + 1
     if program.months.size < FEWEST_STEPS:
         return
@@ -43,7 +47,7 @@ def start(program: Program, solver: Highs, seconds: float = float("inf"), thread
         solver.set(DEVEX)
         solver.start_from_basis(*_first(program))
         return
-    months = take_apart(program, DEVEX | {"time_limit": seconds})
+    months = take_apart(program, DEVEX, until)
     first_bases(program, months)
     found = find_prices(months, threads, CLOSE)
     if found is None:
@@ -55,7 +59,7 @@ def start(program: Program, solver: Highs, seconds: float = float("inf"), thread
         solver.start_from_basis(*_side_by_side(months, prices))
         return
     priced = _priced(months, prices)
-    year = Highs(priced.program, relax=True, options={"presolve": "off", "time_limit": seconds})
+    year = Highs(priced.program, relax=True, options={"presolve": "off"}, until=until)
     columns, rows = _side_by_side(months, prices)
     at_limit = _statuses(prices[priced.ranged] > 0, BASIS.kLower, BASIS.kUpper)
     year.start_from_basis(np.append(columns, at_limit), rows)

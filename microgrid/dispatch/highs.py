@@ -6,10 +6,12 @@ HiGHS 1.14.0 returned wrong MIP optima as "optimal"; the project requires 1.15 o
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from microgrid.dispatch.compile import Program
 from microgrid.errors import MicrogridError
 
 MINIMUM_VERSION = (1, 15)
+LEAST_SECONDS = 0.01
+"""Even a run that begins too late gets so long, and says so."""
 Basis = tuple[np.ndarray, np.ndarray]
 """Statuses (`highspy.HighsBasisStatus`) of columns and rows."""
 
@@ -66,9 +70,12 @@ class Outcome:
 class Highs:
     """A HiGHS instance that holds one program and can be re-run with other bounds."""
 
-    def __init__(self, program: Program, *, relax: bool = False, options: dict[str, Any] | None = None) -> None:
-        """Pass `program`; with `relax` every column is continuous."""
+    def __init__(
+        self, program: Program, *, relax: bool = False, options: dict[str, Any] | None = None, until: float = math.inf
+    ) -> None:
+        """Pass `program`; with `relax` every column is continuous. Every run ends at `until` of `time.perf_counter`."""
         check_version()
+        self.until = until
         with _silenced():
             self.solver = highspy.Highs()
         self.set({"output_flag": False, "threads": 1, **(options or {})})
@@ -134,6 +141,9 @@ class Highs:
 
     def run(self) -> Outcome:
         """Solve and read the outcome."""
+        if self.until < math.inf:
+            left = max(LEAST_SECONDS, self.until - time.perf_counter())
+            self.set({"time_limit": self.seconds + left})
         self.solver.run()
         status = _STATUS.get(self.solver.getModelStatus(), Status.FAILED)
         info = self.solver.getInfo()
@@ -202,4 +212,4 @@ def version_text() -> str:
     return f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
 
 
-__all__ = ["Basis", "Highs", "Outcome", "Status", "check_version", "give_back_memory", "version_text"]
+__all__ = ["LEAST_SECONDS", "Basis", "Highs", "Outcome", "Status", "check_version", "give_back_memory", "version_text"]

@@ -8,6 +8,8 @@ steps beside them, for the latter they are sought (`shared_prices`).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -139,8 +141,8 @@ class Months:
         return np.where(rises, upper, np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper, 0.0)))
 
 
-def take_apart(program: Program, options: dict[str, object]) -> Months:
-    """Split a program by the months of its steps; `options` are those of every month's solver."""
+def take_apart(program: Program, options: Mapping[str, object], until: float = math.inf) -> Months:
+    """Split a program by the months of its steps; every month's solver has these options and ends at `until`."""
     month = _months_of_columns(program)
     first, last = _months_of_rows(program, month)
     meets = (first != last) | (last < 0)
@@ -161,7 +163,7 @@ def take_apart(program: Program, options: dict[str, object]) -> Months:
             (program.lower[columns], program.upper[columns]),
             program.cost[columns],
         )
-        solver = Highs(part, relax=True, options={"presolve": "off", **options})
+        solver = Highs(part, relax=True, options={"presolve": "off", **options}, until=until)
         parts.append(Month(columns, rows, solver, shares[counted, place]))
     return Months(program, tuple(parts), meeting, joint, shared, counted, beside, np.flatnonzero(month == LOOSE))
 

@@ -8,7 +8,7 @@ the last month completes a point of the year, if every month finds one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import highspy
@@ -39,8 +39,11 @@ class Link:
     shared: Vector
 
 
-def chain(months: Months, found: SharedPrices, options: dict[str, object]) -> tuple[Link, ...]:
-    """Give every month the rows that it shares, its basis and prices; the months hold these solvers from now on."""
+def chain(months: Months, found: SharedPrices, options: Mapping[str, object]) -> tuple[Link, ...]:
+    """Give every month the rows that it shares, its basis and prices; the months hold these solvers from now on.
+
+    They end when those of the months would have.
+    """
     program = months.program
     reduced = program.cost - program.matrix.T @ found.answer.duals
     settled = np.zeros(program.cost.size, bool)
@@ -53,7 +56,7 @@ def chain(months: Months, found: SharedPrices, options: dict[str, object]) -> tu
 
 
 def _link(
-    months: Months, month: Month, settled: Vector, prices: tuple[Vector, Vector], options: dict[str, object]
+    months: Months, month: Month, settled: Vector, prices: tuple[Vector, Vector], options: Mapping[str, object]
 ) -> Link:
     """A month with what it shares; `prices` are reduced costs of the columns and duals of the rows."""
     program, joint, (reduced, duals) = months.program, months.joint, prices
@@ -80,7 +83,7 @@ def _link(
         (program.lower[columns], program.upper[columns]),
         np.append(program.cost[month.columns], reduced[later] + held_here),
     )
-    solver = Highs(made, relax=True, options={"presolve": "off", **options})
+    solver = Highs(made, relax=True, options={"presolve": "off", **options}, until=month.solver.until)
     statuses, active = month.basis()
     rest = np.full(later.size, BASIS.kZero, dtype=object)
     rest[np.isfinite(program.upper[later])] = BASIS.kUpper

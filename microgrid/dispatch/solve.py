@@ -15,18 +15,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from microgrid.dispatch.bound import dual_bound
-from microgrid.dispatch.by_months import has_many_rows, points, priced_months
+from microgrid.dispatch.by_months import few_to_settle, has_many_rows, points, priced_months
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import start
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, netted, overlaps
+from microgrid.dispatch.few_by_month import settle_by_month
 from microgrid.dispatch.few_integers import branch_few, few_integers
-from microgrid.dispatch.highs import Highs, Outcome, Status
+from microgrid.dispatch.highs import LEAST_SECONDS, Highs, Outcome, Status
 from microgrid.dispatch.ranges import with_ranges
 from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, repair
 from microgrid.errors import MicrogridError, SolverLimit
 
 CENT_FRACTION_USD = 1e-6
-LEAST_SECONDS = 0.01
 MONTHS = "months"
 RELAXATION = "LP relaxation"
 RANGES = "ranges of choices"
@@ -175,18 +175,23 @@ def _by_months(program: Program, search: _Search) -> None:
     if not has_many_rows(program):
         return
     with search.stage(MONTHS):
-        apart = priced_months(program, search.gap, search.seconds_left)
+        apart = priced_months(program, search.gap, search.deadline)
         if apart is None:
             return
-        search.bound, search.prices = apart.found.bound, apart.found.answer.duals
-    _offer_all(search, "months in sequence", points(apart, search.seconds_left), program.matrix.shape[0])
+        search.bound, search.prices = apart.bound, apart.found.answer.duals
+    few = few_to_settle(apart)
+    if few.size:
+        with search.stage(FEW):
+            bound, decided = settle_by_month(apart.months, apart.found, few)
+            search.bound, apart = bound, replace(apart, bound=bound, decided=decided)
+    _offer_all(search, "months in sequence", points(apart), program.matrix.shape[0])
 
 
 def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
     """Solve the LP relaxation; its optimum is the bound."""
     with search.stage(RELAXATION):
         solver = Highs(program, relax=True, options={"presolve": "off", "time_limit": search.seconds_left})
-        start(program, solver, search.seconds_left)
+        start(program, solver, search.deadline)
         relaxed = solver.run()
         if relaxed.status is Status.INFEASIBLE:
             raise InfeasibleProgram("no dispatch satisfies the limits")

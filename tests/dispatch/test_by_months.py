@@ -99,11 +99,11 @@ def test_a_battery_carries_over_midnight(monkeypatch: pytest.MonkeyPatch, seed: 
     monkeypatch.setattr(by_months, "MANY_ROWS", 0)
     rng = np.random.default_rng(seed)
     program = battery(240, rng.uniform(20, 60, 240), rng.uniform(30, 75, 240))
-    apart = by_months.priced_months(program, 1e-3, 60.0, threads=1)
+    apart = by_months.priced_months(program, 1e-3, threads=1)
     assert apart is not None
     best = optimum(program)
     assert best * (1 - 0.01) <= apart.found.bound <= best + TOLERANCE
-    (outcome,) = by_months.points(apart, 60.0)
+    (outcome,) = by_months.points(apart)
     assert outcome.point is not None
     assert best - TOLERANCE <= outcome.objective <= best * 1.005
     assert misses(program, outcome.point) <= TOLERANCE
