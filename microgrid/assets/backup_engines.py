@@ -51,6 +51,12 @@ class BackupEngines(Asset):
     start_s: float = quantity("s", "time from call to full output", default=30.0, gt=0)
     fuel_mmbtu_per_mwh: float = quantity("MMBtu/MWh", "heat rate (HHV)", symbol="b", default=9.5, ge=0)
     fuel_price_usd_per_mmbtu: Profile = quantity("$/MMBtu", "fuel price", symbol=r"\pi^f_t", default=0.0, ge=0)
+    emission_kg_per_mmbtu: float = quantity(
+        "kg/MMBtu",
+        "CO2 per fuel energy (HHV); 73.96 is US EPA 40 CFR 98 Table C-1, distillate fuel oil No. 2",
+        symbol=r"\epsilon", default=73.96, ge=0,
+    )  # fmt: skip
+    emission_price_usd_per_t: float = quantity("$/t", "price of CO2", symbol=r"\pi^{CO2}", default=0.0, ge=0)
     maintenance_usd_per_h: float = quantity("$/h", "maintenance per engine hour", symbol="c", default=0.0, ge=0)
     power_factor: float = quantity("1", "rated power factor of the alternators", default=0.8, gt=0, le=1)
 
@@ -108,7 +114,7 @@ class BackupEngines(Asset):
 
         self._pay(block, power, running)
         block.injects(lambda t: power[t])
-        block.after_all(lambda: self._burn_in_calls(block))
+        block.after_all(lambda: self._reckon_calls(block, power))
         free = block.terms(lambda t: rated * running[t] - power[t])
         lasting = block.numbers(rated if most[min(t + 1, len(most) - 1)] else 0.0 for t in steps)
         block.headroom(
@@ -120,28 +126,37 @@ class BackupEngines(Asset):
             )
         )
 
-    def _burn_in_calls(self, block: Block) -> None:
-        """Pay for the fuel that expected calls burn, less what calls to give less save."""
+    def _reckon_calls(self, block: Block, power: Sequence[Linear]) -> None:
+        """Pay for the fuel of expected calls, less what calls to give less save, and report the CO2 of all together."""
         sides = [(1.0, expected_calls_mw(block, up=True)), (-1.0, expected_calls_mw(block, up=False))]
         calls = [(sign, called) for sign, called in sides if called is not None]
-        if not calls:
-            return
-        price, hours = block.profile("fuel_price_usd_per_mmbtu"), block.horizon.hours
+        usd_per_mwh, hours = self._burnt_usd_per_mwh(block), block.horizon.hours
+        if calls:
 
-        @block.cost(block.horizon.steps)
-        def called_fuel(t: int) -> Linear:
-            r"""\pi^f_t b \Delta_t (\sum_{up} \delta_s r_{s,t} - \sum_{down} \delta_s r_{s,t})"""
-            usd = price[t] * self.fuel_mmbtu_per_mwh * hours[t]
-            return total((sign * usd) * called[t] for sign, called in calls)
+            @block.cost(block.horizon.steps)
+            def called_fuel(t: int) -> Linear:
+                r"""(\pi^f_t + \pi^{CO2} \epsilon) b \Delta_t \sum_s \pm \delta_s r_{s,t} , + up, - down"""
+                return total((sign * usd_per_mwh[t] * hours[t]) * called[t] for sign, called in calls)
+
+        def emission(t: int) -> Linear:
+            generated = total([power[t], *(sign * called[t] for sign, called in calls)])
+            return (self.emission_kg_per_mmbtu / 1000.0 * self.fuel_mmbtu_per_mwh * hours[t]) * generated
+
+        block.report("co2_t", emission, "t", "CO2 emitted in the step, with that of expected calls")
+
+    def _burnt_usd_per_mwh(self, block: Block) -> list[float]:
+        """Price of a MWh's fuel and CO2."""
+        carbon_usd = self.emission_price_usd_per_t * self.emission_kg_per_mmbtu / 1000.0
+        price = block.profile("fuel_price_usd_per_mmbtu")
+        return block.numbers((price[t] + carbon_usd) * self.fuel_mmbtu_per_mwh for t in range(block.horizon.count))
 
     def _pay(self, block: Block, power: Sequence[Linear], running: Sequence[Linear]) -> None:
-        steps, hours = block.horizon.steps, block.horizon.hours
-        price = block.profile("fuel_price_usd_per_mmbtu")
+        steps, hours, usd_per_mwh = block.horizon.steps, block.horizon.hours, self._burnt_usd_per_mwh(block)
 
         @block.cost(steps)
         def fuel_cost(t: int) -> Linear:
-            r"""\pi^f_t b \Delta_t p_t"""
-            return (price[t] * self.fuel_mmbtu_per_mwh * hours[t]) * power[t]
+            r"""(\pi^f_t + \pi^{CO2} \epsilon) b \Delta_t p_t"""
+            return (usd_per_mwh[t] * hours[t]) * power[t]
 
         if self.maintenance_usd_per_h:
 

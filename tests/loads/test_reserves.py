@@ -376,20 +376,23 @@ def test_engines_called_down_save_fuel_and_carbon(page: Bench, axis: Bench) -> N
     )  # fmt: skip
     spare = BackupEngines(
         bus="E", units=1, unit_power_mw=4.0, permit_h_per_year=99.0, fuel_mmbtu_per_mwh=9.5,
-        fuel_price_usd_per_mmbtu=20.0,
+        fuel_price_usd_per_mmbtu=20.0, emission_kg_per_mmbtu=80.0, emission_price_usd_per_t=25.0,
     )  # fmt: skip
     parts = {"poi": Poi(bus="P", import_limit_mw=9.0), "e": unit, "d": spare}
     parts |= {"up": called(("e", "d"), 0.1), "down": called_down(("e", "d"), 0.3)}
     sold = {"up.up.e": 2.0, "up.up.d": 1.0, "down.down.e": 4.0, "down.down.d": 3.0}
     values = {f"{name}.sold_mw": np.array([mw]) for name, mw in sold.items()}
-    values |= {"e.fuel_rate_mmbtu_per_h": np.array([60.0])}
+    values |= {"e.fuel_rate_mmbtu_per_h": np.array([60.0]), "d.power_mw": np.array([3.5])}
     outcome = page(parts, axis(1, 30), {}, values)
     # Up burns 10 MMBtu/MWh, down saves 8; a MMBtu costs 4 $ with its CO2.
     up, down = 0.1 * 2.0 * 0.5, 0.3 * 4.0 * 0.5
     assert outcome.money["e.called_fuel"] == pytest.approx(up * (10.0 * 4.0 + 5.0) - down * (8.0 * 4.0 + 5.0))
     assert outcome["e.co2_t"] == pytest.approx([0.05 * (0.5 * 60.0 + 10.0 * up - 8.0 * down)])
     assert outcome.money["e.emission_cost"] == pytest.approx(20.0 * 0.05 * 30.0)
-    assert outcome.money["d.called_fuel"] == pytest.approx((0.1 * 1.0 - 0.3 * 3.0) * 0.5 * 190.0)
+    # Diesel costs 20 $ and 80 kg at 25 $/t a MMBtu.
+    assert outcome.money["d.called_fuel"] == pytest.approx((0.1 * 1.0 - 0.3 * 3.0) * 0.5 * 9.5 * 22.0)
+    assert outcome.money["d.fuel_cost"] == pytest.approx(3.5 * 0.5 * 9.5 * 22.0)
+    assert outcome["d.co2_t"] == pytest.approx([0.08 * 9.5 * 0.5 * (3.5 + 0.1 * 1.0 - 0.3 * 3.0)])
 
 
 def test_a_battery_called_down_stores_what_it_draws(campus: Bench) -> None:
