@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy.sparse as sp
 
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import DEVEX, first_bases
@@ -26,17 +27,19 @@ from microgrid.dispatch.shared_prices import SharedPrices, find_prices
 
 MANY_ROWS = 50_000
 """From so many rows on a year is solved by its months; decision 0008 has the times."""
+MOST_LOOSE = 200
+"""Rows between neighbours with a column that belongs to no month (a yearly peak over every hour) are not priced well:
+with more of them the months say little."""
 CLOSE_SHARE = 0.3
 """Part of the gap asked that the prices may leave: sequence and rounding take about as much."""
 
 
 @dataclass(frozen=True)
 class Apart:
-    """A year in months at prices that prove `bound`, with what months have `decided` (column to value)."""
+    """A year in months at prices that prove a bound, with what months have `decided` (column to value)."""
 
     months: Months
     found: SharedPrices
-    bound: float
     decided: dict[int, float] = field(default_factory=dict)
 
 
@@ -46,11 +49,17 @@ def has_many_rows(program: Program) -> bool:
 
 
 def priced_months(program: Program, gap: float, until: float = math.inf, threads: int = 2) -> Apart | None:
-    """Months at prices close enough for `gap`, and no run later than `until`; None when a month fails by itself."""
+    """Months at prices close enough for `gap`, with no run later than `until`.
+
+    None when months say little or one fails by itself.
+    """
     months = take_apart(program, DEVEX, until)
+    unpriced = months.joint[~months.shared][:, months.loose]
+    if np.count_nonzero(np.diff(sp.csr_array(unpriced).indptr)) > MOST_LOOSE:
+        return None
     first_bases(program, months)
     found = find_prices(months, threads, CLOSE_SHARE * gap)
-    return None if found is None else Apart(months, found, found.bound)
+    return None if found is None else Apart(months, found)
 
 
 def few_to_settle(apart: Apart) -> np.ndarray:
@@ -60,7 +69,7 @@ def few_to_settle(apart: Apart) -> np.ndarray:
 
 
 def points(apart: Apart) -> Iterator[Outcome]:
-    """Yield integral points, one for every threshold of rounding that leads to one."""
+    """Yield integral points: the relaxation's where it is one, else one for every threshold that leads to one."""
     program, months = apart.months.program, apart.months
     links = chain(months, apart.found, DEVEX)
     lower, upper = program.lower.copy(), program.upper.copy()

@@ -1,9 +1,9 @@
 """Decisions made by month, settled month by month at the prices of what months share.
 
 A relaxation mixes the sides of a monthly decision, and its bound overstates every month a little. At given prices the
-months are independent, so each is solved with its decisions one way and the other, and the cheaper counts: what the
-months' cheaper sides cost in sum is a bound too (Geoffrion 1974: the Lagrangian bound of a program whose months keep
-their integers), and these sides are where to look for a point.
+months are independent, so each is solved with its decisions one way and the other (at most the integer below, at least
+that above), and the cheaper counts: what the months' cheaper sides cost in sum is a bound too (Geoffrion 1974: the
+Lagrangian bound of a program whose months keep their integers), and these sides are where to look for a point.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Sides = tuple[float, dict[int, float]]
 def settle_by_month(months: Months, found: SharedPrices, few: Vector, threads: int = 2) -> Sides:
     """Bound of the year when every month decides for itself, and the decisions; `few` are integer columns.
 
-    A month of which the solver leaves a side unsolved decides nothing.
+    A month of which the solver leaves a side unsolved, or that it finds impossible either way, decides nothing.
     """
     answer = months.solve(found.answer.duals[months.meeting], threads)  # the last trial need not be the best
-    if answer is None:
+    if answer is None or not np.isfinite(found.bound):
         return found.bound, {}
     loose = few[np.abs(answer.point[few] - np.round(answer.point[few])) > INTEGRAL]
 
@@ -44,7 +44,8 @@ def settle_by_month(months: Months, found: SharedPrices, few: Vector, threads: i
             return found.bound, {}
         between = answer.point[columns]
         sides = [_side(months, found, month, (columns, between), chosen) for chosen in _halves(between)]
-        return min(sides, key=lambda side: side[0])
+        best = min(sides, key=lambda side: side[0])
+        return best if best[1] and np.isfinite(best[0]) else (found.bound, {})
 
     with ThreadPoolExecutor(threads) as pool:
         settled = list(pool.map(one, months.parts))

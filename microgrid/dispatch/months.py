@@ -150,6 +150,7 @@ def take_apart(program: Program, options: Mapping[str, object], until: float = m
     meets[row[month[program.matrix.indices] == LOOSE]] = True
     meeting = np.flatnonzero(meets)
     joint = sp.csr_array(program.matrix[meeting])
+    joint.eliminate_zeros()
     beside = _beside(program, meets)
     shared, shares = _shared(program, joint, month, np.asarray((beside >= 0).any(axis=0)))
     counted = np.asarray(shares.any(axis=1))
@@ -204,7 +205,7 @@ def _months_of_rows(program: Program, column_month: Vector) -> tuple[Vector, Vec
 def _beside(program: Program, meets: Vector) -> Vector:
     """Nearest rows of the same rule inside a month, before and after each row that meets, shape (2, meeting), or -1."""
     height = meets.size
-    start, stop = np.zeros(height, int), np.zeros(height, int)
+    start, stop = np.full(height, height), np.zeros(height, int)
     for group in program.rows:
         start[group.span], stop[group.span] = group.span.start, group.span.stop
     places = np.arange(height)

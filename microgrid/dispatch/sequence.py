@@ -24,6 +24,8 @@ Vector = np.ndarray
 BASIS = highspy.HighsBasisStatus
 SLACK = 1e-10
 """Relative; sums over a year are taken in another order than the solver's."""
+KEPT = 1e-6
+"""A point that misses a row by more, relative to its size, is none; the audit allows twice as much."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,11 @@ def _link(
 def in_sequence(
     months: Months, links: Sequence[Link], found: SharedPrices, bounds: tuple[Vector, Vector], use: Vector
 ) -> Outcome | None:
-    """A point within `bounds` of the columns; None when a month has none.
+    """A point within `bounds` of the columns that keeps every row; None when a month has none.
 
     `use` is what each month may take of every meeting row, shape (meeting, months), while it has not taken its own.
+    Prices of rows inside months and between neighbours are those of the month that held them last; those of shared rows
+    are the prices of the year, none where the point leaves the row slack.
     """
     program, joint, (lower, upper) = months.program, months.joint, bounds
     low, high = program.row_lower[months.meeting], program.row_upper[months.meeting]
@@ -123,6 +127,12 @@ def in_sequence(
         duals[link.month.rows] = outcome.row_duals[:inside]
         duals[months.meeting[near]] = outcome.row_duals[inside:][: near.size]
     point[months.loose] = _settle_loose(months, use.sum(axis=1), point, bounds)
+    activity = program.matrix @ point
+    size = KEPT * np.maximum(1.0, np.abs(activity))
+    if (program.row_lower - activity > size).any() or (activity - program.row_upper > size).any():
+        return None  # rows of loose columns alone are held by no month
+    slack = (activity - program.row_lower > size) & (program.row_upper - activity > size)
+    duals[months.meeting[months.shared & slack[months.meeting]]] = 0.0
     return Outcome(Status.OPTIMAL, point, float(program.cost @ point + program.offset), -np.inf, duals)
 
 

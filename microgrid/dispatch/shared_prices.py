@@ -146,7 +146,7 @@ def _weigh(months: Months, answers: _Answers, prices: Vector, room: Vector) -> _
             np.concatenate([weights, program.lower[loose], none]),
             np.concatenate([weights + np.inf, program.upper[loose], none + np.inf]),
         ),
-        np.concatenate([*costs, program.cost[loose], center + room, room - center]),
+        np.concatenate([*costs, months.reduced_cost(near)[loose], center + room, room - center]),
         program.offset + _paid(months, near),
     )
     outcome = Highs(small, relax=True).run()

@@ -1,7 +1,8 @@
-"""Solve a program to a proven gap: relaxation, repair, few integers, neighbourhood, branch and bound.
+"""Solve a program to a proven gap: by months, else relaxation, repair, few integers, neighbourhood, branch and bound.
 
-The relaxation's optimum is the bound that certifies every later point. Most campuses end at the repair; only when its
-gap misses the target are integers searched: those counted by month or year, those the relaxation left fractional, all.
+The relaxation's optimum, or of a large year the prices of its months, is the bound that certifies every later point.
+Most campuses end at the months or the repair; only when the gap misses the target are integers searched: those counted
+by month or year, those the relaxation left fractional, all.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, re
 from microgrid.errors import MicrogridError, SolverLimit
 
 CENT_FRACTION_USD = 1e-6
+BELOW = 1e-5
 MONTHS = "months"
 RELAXATION = "LP relaxation"
 RANGES = "ranges of choices"
 FEW = "few integers"
+MONTHS_SHARE = 0.6  # of the time left
 RANGES_SHARE = 0.5  # of the time left
 FEW_SHARE = 0.5  # of the time left
 NEIGHBOURHOOD_SHARE = 0.4  # of the time limit, so that branch and bound keeps the larger part
@@ -52,7 +55,8 @@ class Solution:
 
     `program` is the program solved, including binaries added for exclusive pairs; `gap` is
     ``(objective - bound) / max(1, |objective|)``; `row_duals` are those of the program with integers fixed, and
-    `bound_prices` those of its relaxation, from which `microgrid.dispatch.bound` adds up the bound again.
+    `bound_prices` those of its relaxation, from which `microgrid.dispatch.bound` adds up the bound again. A year solved
+    by its months has the row duals of `in_sequence`, and what its months share is priced as in the bound.
     """
 
     program: Program
@@ -89,6 +93,7 @@ class _Search:
     best: Outcome | None = None
     bound: float = float("-inf")
     prices: np.ndarray | None = None
+    at_once: bool = False  # months were not enough, nor will they be with more binaries
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -111,7 +116,7 @@ class _Search:
         """True when the best point is within the asked gap."""
         if self.best is None:
             return False
-        close = self.best.objective - self.bound <= CENT_FRACTION_USD  # below this the solver's own arithmetic decides
+        close = abs(self.best.objective - self.bound) <= CENT_FRACTION_USD  # there the solver's own arithmetic decides
         return close or relative_gap(self.best.objective, self.bound) <= self.gap
 
     @property
@@ -120,7 +125,12 @@ class _Search:
 
 
 def relative_gap(objective: float, bound: float) -> float:
-    """Distance of an objective from a bound, relative to the objective (at least 1 USD)."""
+    """Distance of an objective from a bound, relative to the objective (at least 1 USD); infinite without a bound.
+
+    An objective below its bound by more than arithmetic explains is not certified by it.
+    """
+    if not math.isfinite(bound) or bound - objective > BELOW * max(1.0, abs(objective)):
+        return math.inf
     return max(0.0, objective - bound) / max(1.0, abs(objective))
 
 
@@ -140,9 +150,13 @@ def solve(
     began = time.perf_counter()
     search = _Search(gap, began + time_limit_s, progress)
     while True:  # every round settles at least one more step of a pair, so the rounds end
-        search.best = None
-        _by_months(program, search)
+        search.best, search.bound = None, float("-inf")
+        shown = _by_months(program, search)
+        if shown:
+            program = add_binaries(program, shown)
+            continue
         if not search.done:
+            search.at_once = True
             solver, relaxed = _relax(program, search)
             shown = overlaps(program, _point(relaxed))
             if shown:  # what the relaxation shows, a search among integers would mostly show again
@@ -170,21 +184,28 @@ def solve(
     return Solution(program, point, best.objective, search.bound, tuple(search.stages), best.row_duals, search.prices)
 
 
-def _by_months(program: Program, search: _Search) -> None:
-    """Bound and points of a large year from its months alone; where that is not enough it is solved at once."""
-    if not has_many_rows(program):
-        return
+def _by_months(program: Program, search: _Search) -> dict[str, np.ndarray]:
+    """Bound and points of a large year from its months alone; where that is not enough it is solved at once.
+
+    Steps of pairs at which the months show both sides are returned before any point is sought.
+    """
+    if search.at_once or not has_many_rows(program):
+        return {}
     with search.stage(MONTHS):
-        apart = priced_months(program, search.gap, search.deadline)
+        apart = priced_months(program, search.gap, time.perf_counter() + MONTHS_SHARE * search.seconds_left)
         if apart is None:
-            return
-        search.bound, search.prices = apart.bound, apart.found.answer.duals
+            return {}
+        search.bound, search.prices = apart.found.bound, apart.found.answer.duals
+    shown = overlaps(program, netted(program, apart.found.answer.point))
+    if shown:
+        return shown
     few = few_to_settle(apart)
     if few.size:
         with search.stage(FEW):
-            bound, decided = settle_by_month(apart.months, apart.found, few)
-            search.bound, apart = bound, replace(apart, bound=bound, decided=decided)
+            search.bound, decided = settle_by_month(apart.months, apart.found, few)
+            apart = replace(apart, decided=decided)
     _offer_all(search, "months in sequence", points(apart), program.matrix.shape[0])
+    return {}
 
 
 def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
@@ -197,13 +218,16 @@ def _relax(program: Program, search: _Search) -> tuple[Highs, Outcome]:
             raise InfeasibleProgram("no dispatch satisfies the limits")
         if relaxed.status is Status.UNBOUNDED:
             raise MicrogridError("the objective is unbounded: a price rewards an unlimited quantity")
+        if relaxed.status is Status.LIMIT and search.best is not None:
+            reached = relative_gap(search.best.objective, search.bound)
+            raise SolverLimit(f"gap {reached:.3%} by months when the time limit came; {search.gap:.3%} was asked")
         if relaxed.status is Status.LIMIT:
             raise SolverLimit("the time limit came before the LP relaxation was solved")
         if relaxed.status is not Status.OPTIMAL:
             raise MicrogridError(f"HiGHS ended the relaxation with {relaxed.status.value}")
         assert relaxed.row_duals is not None  # noqa: S101 - an optimal outcome has prices
         search.prices = relaxed.row_duals
-        search.bound = min(relaxed.objective, dual_bound(program, search.prices))
+        search.bound = max(search.bound, min(relaxed.objective, dual_bound(program, search.prices)))
     return solver, _netted(program, relaxed)
 
 
