@@ -113,8 +113,8 @@ class _Search:
 
     @property
     def done(self) -> bool:
-        """True when the best point is within the asked gap."""
-        if self.best is None:
+        """True when the best point is within the asked gap, and not below its bound by more than rounding explains."""
+        if self.best is None or self.bound - self.best.objective > BELOW * max(1.0, abs(self.best.objective)):
             return False
         close = abs(self.best.objective - self.bound) <= CENT_FRACTION_USD  # there the solver's own arithmetic decides
         return close or relative_gap(self.best.objective, self.bound) <= self.gap
@@ -125,11 +125,8 @@ class _Search:
 
 
 def relative_gap(objective: float, bound: float) -> float:
-    """Distance of an objective from a bound, relative to the objective (at least 1 USD); infinite without a bound.
-
-    An objective below its bound by more than arithmetic explains is not certified by it.
-    """
-    if not math.isfinite(bound) or bound - objective > BELOW * max(1.0, abs(objective)):
+    """Distance of an objective from a bound, relative to the objective (at least 1 USD); infinite without a bound."""
+    if not math.isfinite(bound):
         return math.inf
     return max(0.0, objective - bound) / max(1.0, abs(objective))
 
