@@ -19,7 +19,7 @@ from microgrid.dispatch.compile import Program
 from microgrid.dispatch.crash import DEVEX, first_bases
 from microgrid.dispatch.exclusive import decided_sides
 from microgrid.dispatch.few_integers import few_integers
-from microgrid.dispatch.highs import Outcome
+from microgrid.dispatch.highs import Outcome, give_back_memory
 from microgrid.dispatch.months import Months, take_apart
 from microgrid.dispatch.repair import INTEGRAL, THRESHOLDS, decide, fractional, out_of_reach
 from microgrid.dispatch.sequence import Link, chain, in_sequence
@@ -72,6 +72,7 @@ def points(apart: Apart) -> Iterator[Outcome]:
     """Yield integral points: the relaxation's where it is one, else one for every threshold that leads to one."""
     program, months = apart.months.program, apart.months
     links = chain(months, apart.found, DEVEX)
+    give_back_memory()  # of the months' own solvers
     lower, upper = program.lower.copy(), program.upper.copy()
     for column, value in apart.decided.items():
         lower[column] = upper[column] = value

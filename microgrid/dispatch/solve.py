@@ -22,7 +22,7 @@ from microgrid.dispatch.crash import start
 from microgrid.dispatch.exclusive import add_binaries, decided_sides, netted, overlaps
 from microgrid.dispatch.few_by_month import settle_by_month
 from microgrid.dispatch.few_integers import branch_few, few_integers
-from microgrid.dispatch.highs import LEAST_SECONDS, Highs, Outcome, Status
+from microgrid.dispatch.highs import LEAST_SECONDS, Highs, Outcome, Status, give_back_memory
 from microgrid.dispatch.ranges import with_ranges
 from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, repair
 from microgrid.errors import MicrogridError, SolverLimit
@@ -149,6 +149,7 @@ def solve(
     while True:  # every round settles at least one more step of a pair, so the rounds end
         search.best, search.bound = None, float("-inf")
         shown = _by_months(program, search)
+        give_back_memory()
         if shown:
             program = add_binaries(program, shown)
             continue
