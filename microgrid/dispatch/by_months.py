@@ -99,8 +99,7 @@ def _rounded(apart: Apart, links: tuple[Link, ...], point: np.ndarray, threshold
         return None
     lower, upper, near = program.lower.copy(), program.upper.copy(), point.copy()
     lower[columns] = upper[columns] = near[columns] = whole
-    use = np.column_stack([months.joint[:, month.columns] @ near[month.columns] for month in months.parts])
-    return in_sequence(months, links, apart.found, (lower, upper), use)
+    return in_sequence(months, links, apart.found, (lower, upper), months.use(near))
 
 
 __all__ = ["Apart", "few_to_settle", "has_many_rows", "points", "priced_months"]

@@ -111,7 +111,6 @@ def _priced(months: Months, prices: np.ndarray) -> _Priced:
     held = months.meeting[ranged]
     beside = sp.csr_array((-np.ones(ranged.size), (held, np.arange(ranged.size))), shape=(height, ranged.size))
     matrix = sp.csr_array(sp.hstack([program.matrix, beside]))
-    matrix.indices, matrix.indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
     row_lower, row_upper = program.row_lower.copy(), program.row_upper.copy()
     row_lower[held] = row_upper[held] = 0.0
     made = linear_program(

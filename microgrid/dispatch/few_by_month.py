@@ -18,7 +18,7 @@ import numpy as np
 from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.highs import Status
 from microgrid.dispatch.months import Month, Months
-from microgrid.dispatch.repair import INTEGRAL
+from microgrid.dispatch.repair import fractional
 from microgrid.dispatch.shared_prices import SharedPrices
 
 TOGETHER = 3
@@ -36,7 +36,7 @@ def settle_by_month(months: Months, found: SharedPrices, few: Vector, threads: i
     answer = months.solve(found.answer.duals[months.meeting], threads)  # the last trial need not be the best
     if answer is None or not np.isfinite(found.bound):
         return found.bound, {}
-    loose = few[np.abs(answer.point[few] - np.round(answer.point[few])) > INTEGRAL]
+    loose = np.intersect1d(few, fractional(months.program, answer.point))
 
     def one(month: Month) -> Sides:
         columns = np.intersect1d(loose, month.columns)[:TOGETHER]

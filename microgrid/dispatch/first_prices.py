@@ -9,7 +9,7 @@ billed peak) is shared by the rows they stand in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -47,11 +47,9 @@ class _Plan:
 
     def solve(self, cost: Vector) -> tuple[Vector, Vector] | None:
         """The cheapest plan when columns of the year have this cost, and prices of `rows`; None where there is none."""
-        own = self.program
         if not self.columns.size:
             return np.zeros(0), np.zeros(0)
-        limits, bounds = (own.row_lower, own.row_upper), (own.lower, own.upper)
-        outcome = Highs(linear_program(own.matrix, limits, bounds, cost[self.columns]), relax=True).run()
+        outcome = Highs(replace(self.program, cost=cost[self.columns]), relax=True).run()
         if outcome.point is None or outcome.row_duals is None:
             return None
         return outcome.point, outcome.row_duals[: self.rows.size]

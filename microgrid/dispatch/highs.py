@@ -193,8 +193,8 @@ def _highs_lp(program: Program) -> highspy.HighsLp:
     lp.col_lower_, lp.col_upper_ = program.lower, program.upper
     lp.row_lower_, lp.row_upper_ = program.row_lower, program.row_upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = program.matrix.indptr
-    lp.a_matrix_.index_ = program.matrix.indices
+    lp.a_matrix_.start_ = program.matrix.indptr.astype(np.int32, copy=False)  # stacked matrices may count in 64 bits
+    lp.a_matrix_.index_ = program.matrix.indices.astype(np.int32, copy=False)
     lp.a_matrix_.value_ = program.matrix.data
     return lp
 

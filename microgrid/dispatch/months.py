@@ -133,6 +133,10 @@ class Months:
         """Cost of every column when the meeting rows are paid for."""
         return np.asarray(self.program.cost - self.joint.T @ prices)
 
+    def use(self, point: Vector) -> Vector:
+        """What each month takes of the meeting rows at a point of the year, shape (meeting, months)."""
+        return np.column_stack([self.joint[:, month.columns] @ point[month.columns] for month in self.parts])
+
     def resting(self, cost: Vector) -> Vector:
         """Value at which every loose column rests at this cost: its cheaper bound, or the finite one."""
         lower, upper = self.program.lower[self.loose], self.program.upper[self.loose]

@@ -32,12 +32,12 @@ KEPT = 1e-6
 class Link:
     """A month in the sequence: its solver's columns are those of the month, then those of later months that it meets.
 
-    Its rows are those inside the month, then the meeting rows `held` (by place), those of neighbours first.
+    Its rows are those inside the month, then of the meeting rows (by place) those of neighbours, then the shared ones.
     """
 
     month: Month
     columns: Vector
-    held: Vector
+    near: Vector
     shared: Vector
 
 
@@ -64,7 +64,7 @@ def _link(
     program, joint, (reduced, duals) = months.program, months.joint, prices
     own = np.zeros(program.cost.size, bool)
     own[month.columns] = True
-    touched = np.bincount(_rows(joint), own[joint.indices], joint.shape[0]) > 0
+    touched = np.diff(sp.csr_array(joint[:, month.columns]).indptr) > 0
     near, shared = np.flatnonzero(touched & ~months.shared), np.flatnonzero(touched & months.shared)
     met = np.unique(joint[near].indices)
     later = met[~own[met] & ~settled[met]]
@@ -75,12 +75,10 @@ def _link(
         joint[near][:, columns],
         sp.hstack([joint[shared][:, month.columns], none]),
     ]
-    matrix = sp.csr_array(sp.vstack(parts))
-    matrix.indices, matrix.indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
     free = np.full(near.size + shared.size, np.inf)
     held_here = joint[near][:, later].T @ duals[months.meeting[near]]  # these rows are held, so they are not paid for
     made = linear_program(
-        matrix,
+        sp.csr_array(sp.vstack(parts)),
         (np.append(program.row_lower[month.rows], -free), np.append(program.row_upper[month.rows], free)),
         (program.lower[columns], program.upper[columns]),
         np.append(program.cost[month.columns], reduced[later] + held_here),
@@ -92,7 +90,7 @@ def _link(
     rest[np.isfinite(program.lower[later])] = BASIS.kLower
     solver.start_from_basis(np.append(statuses, rest), np.append(active, np.full(free.size, BASIC, dtype=object)))
     month.solver = solver
-    return Link(month, columns, np.concatenate([near, shared]), shared)
+    return Link(month, columns, near, shared)
 
 
 def in_sequence(
@@ -110,12 +108,12 @@ def in_sequence(
     point[months.loose] = np.clip(found.loose, lower[months.loose], upper[months.loose])
     loosely = joint[:, months.loose] @ point[months.loose]
     for place, link in enumerate(links):
-        taken = joint[link.held] @ point
         others = np.delete(use[link.shared], place, axis=1).sum(axis=1)
-        taken[link.held.size - link.shared.size :] = loosely[link.shared] + others
+        taken = np.concatenate([joint[link.near] @ point, loosely[link.shared] + others])
+        held = np.concatenate([link.near, link.shared])
         slack, inside = SLACK * np.maximum(1.0, np.abs(taken)), link.month.rows.size
         solver, own = link.month.solver, link.month.columns
-        limits = low[link.held] - taken - slack, high[link.held] - taken + slack
+        limits = low[held] - taken - slack, high[held] - taken + slack
         solver.limits(inside + np.arange(taken.size), *limits)
         solver.bounds(np.arange(link.columns.size), lower[link.columns], upper[link.columns])
         outcome = solver.run()
@@ -123,9 +121,8 @@ def in_sequence(
             return None
         point[own] = outcome.point[: own.size]
         use[:, place] = joint[:, own] @ point[own]
-        near = link.held[: link.held.size - link.shared.size]
         duals[link.month.rows] = outcome.row_duals[:inside]
-        duals[months.meeting[near]] = outcome.row_duals[inside:][: near.size]
+        duals[months.meeting[link.near]] = outcome.row_duals[inside:][: link.near.size]
     point[months.loose] = _settle_loose(months, use.sum(axis=1), point, bounds)
     activity = program.matrix @ point
     size = KEPT * np.maximum(1.0, np.abs(activity))
@@ -149,10 +146,6 @@ def _settle_loose(months: Months, used: Vector, point: Vector, bounds: tuple[Vec
     held = bounds[0][loose], bounds[1][loose]
     outcome = Highs(linear_program(sp.csr_array(part[rows]), limits, held, program.cost[loose]), relax=True).run()
     return point[loose] if outcome.point is None else outcome.point
-
-
-def _rows(matrix: sp.csr_array) -> Vector:
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 
 
 __all__ = ["Link", "chain", "in_sequence"]

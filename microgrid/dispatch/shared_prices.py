@@ -32,12 +32,11 @@ class SharedPrices:
     """The months' answer at the best prices, the bound it proves, and how answers would fit together.
 
     `use` is what each month would take of every meeting row, shape (meeting, months), and `loose` the values of the
-    columns that belong to no month, so that their sums keep the shared rows; `promise` is what that would cost.
+    columns that belong to no month, so that their sums keep the shared rows.
     """
 
     answer: Answer
     bound: float
-    promise: float
     use: Vector
     loose: Vector
 
@@ -94,7 +93,7 @@ def find_prices(months: Months, threads: int, close: float) -> SharedPrices | No
     weighed = _weigh(months, answers, prices, np.full(room.size, _most(months)))  # so wide that all fits where it can
     if weighed is None:
         return None
-    return SharedPrices(best, bound, weighed.promise, weighed.use, weighed.loose)
+    return SharedPrices(best, bound, weighed.use, weighed.loose)
 
 
 def _beside(months: Months, prices: Vector, duals: Vector) -> Vector:
@@ -111,16 +110,9 @@ def _most(months: Months) -> float:
 
 
 def _keep(months: Months, answers: _Answers, point: Vector) -> None:
-    joint, cost = months.joint, months.program.cost
-    owner = np.full(cost.size, len(months.parts))
-    for place, month in enumerate(months.parts):
-        owner[month.columns] = place
-    count = len(months.parts) + 1
-    row = np.repeat(np.arange(joint.shape[0]), np.diff(joint.indptr))
-    place = row * count + owner[joint.indices]
-    use = np.bincount(place, weights=joint.data * point[joint.indices], minlength=joint.shape[0] * count)
-    answers.cost.append(np.bincount(owner, weights=cost * point, minlength=count)[:-1])
-    answers.use.append(use.reshape(joint.shape[0], count)[:, :-1])
+    cost = months.program.cost
+    answers.cost.append(np.array([cost[month.columns] @ point[month.columns] for month in months.parts]))
+    answers.use.append(months.use(point))
 
 
 def _weigh(months: Months, answers: _Answers, prices: Vector, room: Vector) -> _Weighed | None:

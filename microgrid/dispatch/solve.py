@@ -28,7 +28,7 @@ from microgrid.dispatch.repair import fractional, may_pick_again, pick_again, re
 from microgrid.errors import MicrogridError, SolverLimit
 
 CENT_FRACTION_USD = 1e-6
-BELOW = 1e-5
+BELOW = 1e-5  # relative
 MONTHS = "months"
 RELAXATION = "LP relaxation"
 RANGES = "ranges of choices"
@@ -149,7 +149,6 @@ def solve(
     while True:  # every round settles at least one more step of a pair, so the rounds end
         search.best, search.bound = None, float("-inf")
         shown = _by_months(program, search)
-        give_back_memory()
         if shown:
             program = add_binaries(program, shown)
             continue
@@ -203,6 +202,8 @@ def _by_months(program: Program, search: _Search) -> dict[str, np.ndarray]:
             search.bound, decided = settle_by_month(apart.months, apart.found, few)
             apart = replace(apart, decided=decided)
     _offer_all(search, "months in sequence", points(apart), program.matrix.shape[0])
+    del apart
+    give_back_memory()
     return {}
 
 

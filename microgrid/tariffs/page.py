@@ -131,13 +131,10 @@ class Page:
     def limit_mw(self, why: str) -> float:
         """Largest import that the POI allows, needed wherever a binary must bound it."""
         if self.largest_import_mw is None:
-            where = f"{self.block.name}.largest_import_mw"
-            raise InvalidInput(
-                Problem(
-                    f"{why} needs the largest import",
-                    "state the POI's import limit, or `largest_import_mw` beside the tariff",
-                    where,
-                )
+            raise self._unstated(
+                f"{why} needs the largest import",
+                "state the POI's import limit, or `largest_import_mw` beside the tariff",
+                "largest_import_mw",
             )
         return self.largest_import_mw
 
@@ -147,15 +144,15 @@ class Page:
         An import limit does not bound it, since generation behind the meter serves load as well.
         """
         if self.largest_gross_load_mw is None:
-            where = f"{self.block.name}.largest_gross_load_mw"
-            raise InvalidInput(
-                Problem(
-                    f"{why} needs the largest load behind the meter",
-                    "state `largest_gross_load_mw` beside the tariff",
-                    where,
-                )
+            raise self._unstated(
+                f"{why} needs the largest load behind the meter",
+                "state `largest_gross_load_mw` beside the tariff",
+                "largest_gross_load_mw",
             )
         return self.largest_gross_load_mw
+
+    def _unstated(self, rule: str, remedy: str, field: str) -> InvalidInput:
+        return InvalidInput(Problem(rule, remedy, f"{self.block.name}.{field}"))
 
     def forbid_both(self, pair: tuple[Terms, Terms], limits_mw: tuple[Sequence[float], Sequence[float]]) -> None:
         """Note two powers of which at most one may flow at a step, with their limits by step, MW."""
@@ -171,13 +168,10 @@ class Page:
     def export_limit_mw(self, why: str) -> float:
         """Largest export that the POI allows, needed wherever a binary must bound it."""
         if self.largest_export_mw is None:
-            where = f"{self.block.name}.largest_export_mw"
-            raise InvalidInput(
-                Problem(
-                    f"{why} needs the largest export",
-                    "state the POI's export limit, or `largest_export_mw` beside the tariff",
-                    where,
-                )
+            raise self._unstated(
+                f"{why} needs the largest export",
+                "state the POI's export limit, or `largest_export_mw` beside the tariff",
+                "largest_export_mw",
             )
         return self.largest_export_mw
 

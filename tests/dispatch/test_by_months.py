@@ -82,8 +82,7 @@ def test_a_plan_is_priced_by_what_it_gains_in_later_months() -> None:
 def test_a_hall_grows_while_a_megawatt_earns_its_cost(build_usd: float) -> None:
     """A MW built in the three months earns 6, 5 and 3 $/h from then on."""
     program = hall([1.0, 2.0, 3.0], build_usd)
-    built = [2.0 if build_usd < 6.0 * HOURS else 0.0, 2.0 if build_usd < 5.0 * HOURS else 0.0]
-    built.append(2.0 if build_usd < 3.0 * HOURS else 0.0)
+    built = [2.0 if build_usd < earned * HOURS else 0.0 for earned in (6.0, 5.0, 3.0)]
     found = solve.solve(program)
     assert found.point[-3:] == pytest.approx(built)
     assert found.stages[-1].name == "months in sequence"
