@@ -8,7 +8,6 @@ import sys
 import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy loads
-os.environ.setdefault("MICROGRID_NUMBA", "1")  # small problems test the compiled kernel too
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -10,6 +10,8 @@ import pytest
 from microgrid.case.load import load_case
 from microgrid.study.solve import solve_case
 
+pytestmark = pytest.mark.slow
+
 
 def price(file: Path, column: str) -> str:
     """Override that lets the retail tariff settle on a real price file."""
@@ -24,7 +26,6 @@ def on_real_series(name: str, *overrides: str) -> None:
     assert found.summary["network"]["divergent"] == 0
 
 
-@pytest.mark.slow
 def test_the_year_case_solves_on_real_west_hub_prices_and_dallas_weather(shared: Callable[[str], Path]) -> None:
     west = shared("data/inputs/ercot_hb_west_rt_hourly_midland_2023_2026.csv")
     weather = shared("data/inputs/USA_TX_Dallas-Fort.Worth_TMYx.epw")
@@ -32,13 +33,11 @@ def test_the_year_case_solves_on_real_west_hub_prices_and_dallas_weather(shared:
     on_real_series("ercot_hybrid_campus", price(west, "hb_west_rt_lmp_usd_mwh"), f"assets.solar={solar}")
 
 
-@pytest.mark.slow
 def test_eleven_months_solve_on_real_hub_average_prices(shared: Callable[[str], Path]) -> None:
     hub = shared("data/inputs/ercot_hb_hubavg_rt15_da60_2024_2025.csv")
     on_real_series("ercot_hybrid_campus", price(hub, "rt_spp_usd_mwh"), "time.end=2025-11-30")
 
 
-@pytest.mark.slow
 def test_the_pjm_case_solves_on_real_dominion_prices(shared: Callable[[str], Path]) -> None:
     zone = shared("data/inputs/pjm_dom_rt_hourly_2023_2024.csv")
     weather = shared("data/inputs/weather_philadelphia_pa_openmeteo_2023_2024.csv")

@@ -165,9 +165,9 @@ class _Task:
 
 
 def _laid(part: np.ndarray | None, other: np.ndarray | None, power: np.ndarray) -> np.ndarray | None:
-    """The part for the kernel: both voltage-dependent parts are there or neither is."""
+    """The part for the kernel, compiled for writeable arrays: both voltage-dependent parts are there or neither is."""
     if part is not None:
-        return np.ascontiguousarray(np.broadcast_to(part, power.shape), complex)
+        return np.require(np.broadcast_to(part, power.shape), complex, ["C", "W"])
     return None if other is None else np.zeros(power.shape, complex)
 
 

@@ -55,7 +55,8 @@ def judge(model: Model, limits: RowLimits, columns: Judged) -> Verdict:
     """Judge all columns, in threads."""
     count = columns.voltage.shape[1]
     verdict = Verdict.blank(count)
-    bounds = Bounds(limits.low_pu, limits.high_pu, limits.loading_percent, columns.out, columns.dead, columns.case)
+    case = np.ascontiguousarray(columns.case)
+    bounds = Bounds(limits.low_pu, limits.high_pu, limits.loading_percent, columns.out, columns.dead, case)
     wanted, branches = demand(model, columns.points), admittances(model.grid, columns.tapped)
     voltage, before = np.ascontiguousarray(columns.voltage), np.ascontiguousarray(columns.before)
     in_ranges(judge_columns, count, lambda begin, end: (wanted, branches, bounds, voltage, before, begin, end, verdict))

@@ -228,7 +228,7 @@ class Network:
         return equations, columns
 
     def _masks(self, points: Points, total: int) -> tuple[Equations, np.ndarray, np.ndarray]:
-        free_q = 1.0 - points.holds.astype(float)
+        free_q = 1.0 - points.holds.astype(float, order="C")  # another order would compile the kernel once more
         if points.frozen is None or not points.frozen.any():
             return self.equations, free_q, np.ones((0, total))
         dead = np.setdiff1d(np.flatnonzero(points.frozen.any(axis=1)), self.reference)

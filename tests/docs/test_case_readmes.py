@@ -1,4 +1,7 @@
-"""Every shipped case says where it is from and what it must give; each, or the window it states, is solved here."""
+"""Every shipped case says where it is from and what it must give; each, or the window it states, is solved here.
+
+Cases that are solved over a whole year are marked `slow`, so the default run leaves them to CI.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from microgrid.study.solve import solve_case
 
 CASES = Path(__file__).parents[2] / "cases"
 FOLDERS = sorted(path.parent for path in CASES.glob("*/case.yaml"))
+YEARS = {"ercot_flexible_campus", "ercot_hybrid_campus", "pjm_ai_campus"}
+SOLVED = [pytest.param(path, id=path.name, marks=pytest.mark.slow if path.name in YEARS else ()) for path in FOLDERS]
 ROW = re.compile(r"^\| ([a-z_]+(?:\.[\w]+)+) \| (-?[\d.]+) \| (exact|[\d.]+(?: %)?) \|$", re.MULTILINE)
 OVERRIDE = re.compile(r"--set (\S+=[^\s`]+)")
 
@@ -64,8 +69,7 @@ def test_readme_states_sources_licence_and_expectations(folder: Path) -> None:
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", SOLVED)
 def test_the_case_holds_its_certificates_and_gives_what_its_readme_says(folder: Path) -> None:
     stated = (folder / "README.md").read_text(encoding="utf-8").split("## Expected")[1].split("## Sources")[0]
     solved = solve_case(microgrid.load_case(folder.name, OVERRIDE.findall(stated)))

@@ -64,7 +64,6 @@ def installed_names() -> set[str]:
     return names - NOT_SHIPPED
 
 
-@pytest.mark.slow
 def test_wheel_holds_every_file(built: Path) -> None:
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         held = set(wheel.namelist())
@@ -83,7 +82,6 @@ def test_wheel_holds_every_file(built: Path) -> None:
     assert strangers == [], "the wheel may install nothing beside the package"
 
 
-@pytest.mark.slow
 def test_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
@@ -92,7 +90,6 @@ def test_sdist_holds_what_the_wheel_is_built_from(built: Path) -> None:
     assert {"pyproject.toml", "README.md", "LICENSE"} <= held
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     not (os.environ.get("CI") or os.environ.get("MICROGRID_PACKAGING")),
     reason="makes a venv: set MICROGRID_PACKAGING=1",

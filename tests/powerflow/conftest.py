@@ -1,8 +1,14 @@
-"""Small networks built in the tests: a seven-bus ring for features, and a campus of two feeders."""
+"""Small networks built in the tests: a seven-bus ring for features, and a campus of two feeders.
+
+These tests take the compiled kernel however small the problem is. With ``--dist loadgroup`` one process runs them all:
+the kernel, which takes a minute, is then compiled once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +16,16 @@ import pandapower as pp
 import pytest
 
 from microgrid.network.profiles import Profiles
+from microgrid.powerflow import chord_kernel, flow_kernel, judge_kernel, kernel, proof_kernel
+
+KINDS = {
+    kernel.solve_columns: 1,
+    chord_kernel.factors_at: 1,
+    chord_kernel.solve_kin: 1,
+    judge_kernel.judge_columns: 1,
+    proof_kernel.prove_columns: 1,
+    flow_kernel.fill_branches: 2,  # results in either precision
+}
 
 
 def ring(*, generator: bool = False) -> Any:
@@ -58,3 +74,19 @@ def ring_network() -> Callable[..., Any]:
 @pytest.fixture
 def make_profiles() -> Callable[..., Profiles]:
     return random_profiles
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled() -> Iterator[None]:
+    """Compiled kernels, each for one kind of arrays: a user would wait again for every other layout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MICROGRID_NUMBA", os.environ.get("MICROGRID_NUMBA", "1"))
+        yield
+    for compiled_one, kinds in KINDS.items():
+        assert len(compiled_one.signatures) <= kinds, [str(one) for one in compiled_one.signatures]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("compiled"))
