@@ -22,7 +22,7 @@ from microgrid.case.align import align_inputs
 from microgrid.case.explain import problems_of
 from microgrid.case.kinds import built_in, is_asset, plugin_classes, refuse_taken
 from microgrid.case.library import find_case
-from microgrid.case.model import Case, CaseHeader
+from microgrid.case.model import Case, CaseHeader, build_network
 from microgrid.case.overrides import apply_overrides
 from microgrid.case.source import Source, read_source
 from microgrid.case.tariff_use import check_tariffs, in_case, resolve_tariffs, tariff_part
@@ -52,8 +52,10 @@ def load_case(name: str | Path, overrides: Iterable[str] = ()) -> Case:
     classes = _classes(source, path.parent, problems)
     parts, places = _parts(source, classes, path.parent, problems)
     _check_meters(source, parts, problems)
+    net = None
     if header is not None:
-        _check_buses(source, header, parts, path.parent, problems)
+        net = _network(source, header, path.parent, problems)
+        _check_buses(source, net, parts, problems)
         check_tariffs(source, parts, header.time.horizon(), problems)
     aligned = align_inputs(source, header, parts, places, path.parent, problems)
     if problems or header is None:
@@ -62,7 +64,7 @@ def load_case(name: str | Path, overrides: Iterable[str] = ()) -> Case:
     resolved = resolve_tariffs(source.data, parts)
     if header.plugins:
         resolved["plugins"] = [str((path.parent / plugin).resolve()) for plugin in header.plugins]
-    return Case(header, parts, aligned.inputs, aligned.units, resolved, path.parent, files)
+    return Case(header, parts, aligned.inputs, aligned.units, resolved, path.parent, files, net)
 
 
 def load_resolved(file: Path, inputs: Mapping[str, np.ndarray]) -> Case:
@@ -221,20 +223,22 @@ def _check_meters(source: Source, parts: Mapping[str, Declared], problems: list[
                 problems.append(source.problem((section, name, "poi"), "no such point of interconnection", remedy, poi))
 
 
-def _check_buses(
-    source: Source, header: CaseHeader, parts: Mapping[str, Declared], folder: Path, problems: list[Problem]
-) -> None:
-    """Every bus that an asset names must be in the network."""
+def _network(source: Source, header: CaseHeader, folder: Path, problems: list[Problem]) -> Any:
+    """The network that the case names; None where it names none or it has problems."""
     if not header.network:
-        return
-    from microgrid.network.load import load_network  # noqa: PLC0415 - pandapower loads only for cases with a network
-
+        return None
     try:
-        net = load_network(resolve_network(header.network, folder))
+        return build_network(header.network, folder)
     except InvalidInput as broken:
         problems.extend(
             problem if problem.line else _in_network(source, header, problem) for problem in broken.problems
         )
+        return None
+
+
+def _check_buses(source: Source, net: Any, parts: Mapping[str, Declared], problems: list[Problem]) -> None:
+    """Every bus that an asset names must be in the network."""
+    if net is None:
         return
     buses = [str(bus) for bus in net.bus.name]
     for name, part in parts.items():
@@ -251,14 +255,8 @@ def _in_network(source: Source, header: CaseHeader, problem: Problem) -> Problem
     return source.problem(("network",), rule, problem.remedy, header.network)
 
 
-def resolve_network(network: str, folder: Path) -> str | Path:
-    """Network name, or its path when a file of that name lies beside the case."""
-    beside = folder / network
-    return beside if beside.suffix and beside.is_file() else network
-
-
 def _digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-__all__ = ["SECTIONS", "load_case", "load_resolved", "resolve_network", "told_in_file"]
+__all__ = ["SECTIONS", "load_case", "load_resolved", "told_in_file"]

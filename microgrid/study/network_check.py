@@ -12,13 +12,11 @@ import numpy as np
 import pandapower
 import xarray as xr
 
-from microgrid.case.load import resolve_network
 from microgrid.case.model import Case
 from microgrid.errors import Residual
 from microgrid.formulation.connection import Connection
 from microgrid.network.attach import attach
 from microgrid.network.island import form_island
-from microgrid.network.load import load_network
 from microgrid.network.lookup import bus_index_of
 from microgrid.network.profiles import Profiles
 from microgrid.network.source_branches import meter_buses, source_branches, utility_buses
@@ -203,7 +201,7 @@ def check_network(
         progress: called with (steps done, all steps).
     """
     if net is None:
-        net = load_network(resolve_network(case.header.network, case.folder))
+        net = case.network()
     connections = case.connections()
     powers = at_buses(connections, injections)
     shares = running_generators(connections, powers, running or {})

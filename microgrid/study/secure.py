@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from microgrid.case.load import resolve_network, told_in_file
+from microgrid.case.load import told_in_file
 from microgrid.case.model import Case
 from microgrid.dispatch.balance import CAMPUS
 from microgrid.dispatch.run import Dispatch, SolveSettings, dispatch
 from microgrid.errors import Residual
 from microgrid.formulation.connection import Connection, NetworkCut
-from microgrid.network.load import load_network
 from microgrid.powerflow.cuts import CutOptions, Decision, build_cuts, build_loss_cuts, intact_snapshot
 from microgrid.powerflow.judge import RowLimits
 from microgrid.powerflow.limits import normal_limits
@@ -94,7 +93,7 @@ def solve_secure(case: Case, settings: SolveSettings, mode: str, progress: Progr
     Raises:
         Infeasible: no dispatch keeps the limits; names elements, hours and MW.
     """
-    net = load_network(resolve_network(case.header.network, case.folder))
+    net = case.network()
     with told_in_file(case):
         found = dispatch(case.parts, case.horizon, case.inputs, settings=settings, progress=progress)
     cuts: list[NetworkCut] = []

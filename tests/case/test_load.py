@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandapower
 import pandas as pd
 import pytest
 
@@ -17,6 +18,7 @@ from microgrid.case.load import load_case
 from microgrid.case.source import dump, parse_source, read_source
 from microgrid.case.starts import write_start
 from microgrid.errors import InvalidInput
+from microgrid.network.load import load_network
 
 SHIPPED = sorted(list_cases())
 
@@ -67,6 +69,15 @@ def test_series_are_aligned_under_part_and_field() -> None:
     assert case.units["facility.power_mw"] == "MW"
     assert case.inputs["solar.capacity_factor"].shape == (case.horizon.count,)
     assert {Path(file).name for file in case.files} == {"case.yaml", "series.csv"}
+
+
+def test_the_network_is_built_once_and_handed_out_in_copies(tmp_path: Path) -> None:
+    file = tmp_path / "net.json"
+    pandapower.to_json(load_network("single_bus"), str(file))
+    case = load_case("quickstart", [f"network={file}"])
+    file.unlink()
+    case.network().bus.loc[:, "name"] = "changed"
+    assert "CAMPUS" in set(case.network().bus.name)
 
 
 def test_parts_stand_in_the_order_of_their_sections(tmp_path: Path) -> None:
