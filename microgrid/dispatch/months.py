@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import highspy
 import numpy as np
@@ -23,6 +23,10 @@ from microgrid.dispatch.highs import Basis, Highs, Outcome, Status
 LOOSE = -1
 STEPWISE = 200
 """A quantity with as many positions runs along the steps; one with fewer is counted by month, cycle or year."""
+MANY = 24
+"""A quantity that stands in so many rows of a month, none of them an equation, is a peak."""
+ABOVE = 1.05
+"""Peaks are held a little above those of the month before: too high costs fewer pivots than too low."""
 BASIC = highspy.HighsBasisStatus.kBasic
 Vector = np.ndarray
 
@@ -32,12 +36,40 @@ class Month:
     """Columns and rows of one month by their places in the year, and the solver that holds them.
 
     The solver may hold more after these: the month's part of the counted rows, of which a ration gives it `share`.
+    `limits` are the bounds of its columns. Peaks stand at the places `peaks` of its columns, one of each of `kinds`
+    (places of declared quantities), and are `reached` (kind to value) by its last answer, which took so many `pivots`.
     """
 
     columns: Vector
     rows: Vector
     solver: Highs
     share: Vector
+    limits: tuple[Vector, Vector]
+    peaks: Vector
+    kinds: Vector
+    reached: dict[int, float] = field(default_factory=dict)
+    pivots: int = 0
+
+    def run(self, before: Month | None) -> Outcome:
+        """Solve; the first time with the peaks held near those of the month before, then free.
+
+        While a peak is basic, a pivot touches every step that is at the peak; most of the way goes without.
+        """
+        known = before.reached if before is not None and not self.reached else {}
+        guess = np.array([known.get(kind, np.nan) for kind in self.kinds.tolist()])
+        near, self.pivots = self.peaks[~np.isnan(guess)], 0
+        if near.size:
+            lower, upper = (side[near] for side in self.limits)
+            held = np.clip(ABOVE * guess[~np.isnan(guess)], lower, upper)
+            self.solver.bounds(near, held, held)
+            self.solver.run()
+            self.pivots += self.solver.pivots
+            self.solver.bounds(near, lower, upper)
+        outcome = self.solver.run()
+        self.pivots += self.solver.pivots
+        if outcome.point is not None:
+            self.reached = dict(zip(self.kinds.tolist(), outcome.point[self.peaks].tolist(), strict=True))
+        return outcome
 
     def start_from_basis(self, columns: Vector, rows: Vector) -> None:
         """Start from statuses of its own columns and rows, the counted rows basic."""
@@ -50,6 +82,7 @@ class Month:
 
     def hold(self, counted: tuple[Vector, Vector], lower: Vector, upper: Vector) -> None:
         """Set the limits of the counted rows and the bounds of the columns."""
+        self.limits = lower, upper
         self.solver.limits(self.rows.size + np.arange(self.share.size), *counted)
         self.solver.bounds(np.arange(self.columns.size), lower, upper)
 
@@ -92,12 +125,17 @@ class Months:
         """
         cost = self.reduced_cost(prices)
 
-        def one(month: Month) -> Outcome:
-            month.solver.minimise(cost[month.columns], 0.0)  # from the old optimum, whose basis HiGHS keeps
-            return month.solver.run()
+        def some(places: Vector) -> list[Outcome]:
+            outcomes: list[Outcome] = []
+            for place in places:
+                month = self.parts[place]
+                month.solver.minimise(cost[month.columns], 0.0)  # from the old optimum, whose basis HiGHS keeps
+                outcomes.append(month.run(self.parts[place - 1] if outcomes else None))
+            return outcomes
 
+        spans = np.array_split(np.arange(len(self.parts)), threads)
         with ThreadPoolExecutor(threads) as pool:  # HiGHS releases the interpreter lock while it runs
-            found = list(pool.map(one, self.parts))
+            found = [outcome for outcomes in pool.map(some, spans) for outcome in outcomes]
         point, duals = np.zeros(cost.size), np.zeros(self.program.matrix.shape[0])
         point[self.loose], duals[self.meeting] = self.resting(cost), prices
         counted = np.zeros((int(self.counted.sum()), len(self.parts)))
@@ -106,7 +144,7 @@ class Months:
                 return None  # a month that fails by itself says nothing about the year
             point[month.columns] = outcome.point
             duals[month.rows], counted[:, place] = np.split(outcome.row_duals, [month.rows.size])
-        return Answer(point, sum(month.solver.pivots for month in self.parts), duals, counted)
+        return Answer(point, sum(month.pivots for month in self.parts), duals, counted)
 
     def ration(self, prices: Vector, held: Vector, values: Vector, threads: int) -> Answer | None:
         """Solve with each month's share of what is counted, and with columns `held` at `values`.
@@ -169,8 +207,22 @@ def take_apart(program: Program, options: Mapping[str, object], until: float = m
             program.cost[columns],
         )
         solver = Highs(part, relax=True, options={"presolve": "off", **options}, until=until)
-        parts.append(Month(columns, rows, solver, shares[counted, place]))
+        peaks, kinds = _peaks(program, columns, rows)
+        parts.append(Month(columns, rows, solver, shares[counted, place], (part.lower, part.upper), peaks, kinds))
     return Months(program, tuple(parts), meeting, joint, shared, counted, beside, np.flatnonzero(month == LOOSE))
+
+
+def _peaks(program: Program, columns: Vector, rows: Vector) -> tuple[Vector, Vector]:
+    """Places of a month's peaks among its columns, and the declared quantities they are of."""
+    starts = np.array([group.start for group in program.columns])
+    kinds = np.searchsorted(starts, columns, side="right") - 1
+    sizes = np.array([group.declaration.index.size for group in program.columns])
+    places = np.flatnonzero(sizes[kinds] < STEPWISE)
+    part = program.matrix[rows][:, columns[places]].tocsc()
+    equal = (program.row_lower == program.row_upper)[rows]
+    found = [span.size >= MANY and not equal[span].any() for span in np.split(part.indices, part.indptr[1:-1])]
+    peaks = places[np.flatnonzero(found)]
+    return peaks, kinds[peaks]
 
 
 def _months_of_columns(program: Program) -> Vector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,30 @@ def battery(steps: int, price: np.ndarray, load: np.ndarray) -> Program:
         sp.csr_array(matrix), limit, limit, zero, upper, cost, 0.0, zero.astype(bool), columns, rows,
         months=np.arange(steps) * 12 // steps,
     )  # fmt: skip
+
+
+def billed_peaks(price: np.ndarray, load: np.ndarray, usd_per_mw: float) -> Program:
+    """The battery, with the highest import of each of twelve months billed."""
+    steps = load.size
+    base, months = battery(steps, price, load), np.arange(steps) * 12 // steps
+    height, wide = base.matrix.shape
+    month = sp.csr_array((np.ones(steps), (np.arange(steps), months)), shape=(steps, 12))
+    rows = sp.vstack([
+        sp.hstack([base.matrix, sp.csr_array((height, 12))]),
+        sp.hstack([sp.eye_array(steps, wide), -month]),
+    ])  # fmt: skip
+    group = ColumnGroup(Declaration("peak_mw", Index("month", 12), "MW", "peak"), wide)
+    return replace(
+        base,
+        matrix=sp.csr_array(rows),
+        row_lower=np.append(base.row_lower, np.full(steps, -np.inf)),
+        row_upper=np.append(base.row_upper, np.zeros(steps)),
+        lower=np.append(base.lower, np.zeros(12)),
+        upper=np.append(base.upper, np.full(12, np.inf)),
+        cost=np.append(base.cost, np.full(12, usd_per_mw)),
+        integer=np.append(base.integer, np.zeros(12, bool)),
+        columns=(*base.columns, group),
+    )
 
 
 def optimum(program: Program) -> float:

@@ -10,9 +10,10 @@ import pytest
 import scipy.sparse as sp
 
 sys.path.insert(0, str(Path(__file__).parent))
-from small_years import HOURS, MONTHS, STEPS, optimum, run_hours, year
+from small_years import HOURS, MONTHS, STEPS, billed_peaks, optimum, run_hours, year
 
 from microgrid.dispatch import crash
+from microgrid.dispatch.bound import dual_bound
 from microgrid.dispatch.compile import Program
 from microgrid.dispatch.highs import Highs, Status
 from microgrid.dispatch.months import take_apart
@@ -76,3 +77,27 @@ def test_the_start_changes_the_way_and_not_the_optimum(monkeypatch: pytest.Monke
     assert outcome.status is Status.OPTIMAL
     assert outcome.objective == pytest.approx(optimum(program), rel=1e-9)
     assert solver.pivots == 0, "the start is the optimum itself"
+
+
+@pytest.mark.parametrize("load_mw", [[50.0], [30.0, 70.0], [70.0, 30.0]], ids=["alike", "too low to hold", "too high"])
+def test_peaks_held_near_those_of_the_month_before_change_the_way_and_not_the_answer(
+    monkeypatch: pytest.MonkeyPatch, load_mw: list[float]
+) -> None:
+    rng, months = np.random.default_rng(5), np.arange(STEPS) * 12 // STEPS
+    load = np.resize(load_mw, 12)[months] + rng.uniform(-9, 9, STEPS)
+    program = billed_peaks(rng.uniform(20, 60, STEPS), load, 300.0)
+    apart, held = take_apart(program, {}), []
+    assert [month.columns[month.peaks].tolist() for month in apart.parts] == [[4 * STEPS + 1 + k] for k in range(12)]
+    plain = Highs.bounds
+    monkeypatch.setattr(Highs, "bounds", lambda self, *given: (held.append(given), plain(self, *given)))
+    prices = np.zeros(apart.meeting.size)
+    free = take_apart(program, {}).solve(prices, threads=12)
+    assert not held, "no month follows another in its thread"
+    answer = apart.solve(prices, threads=1)
+    assert len(held) == 2 * 11
+    assert free is not None
+    assert answer is not None
+    assert program.cost @ answer.point == pytest.approx(program.cost @ free.point, rel=1e-9)
+    assert dual_bound(program, answer.duals) == pytest.approx(dual_bound(program, free.duals), rel=1e-9)
+    apart.solve(prices, threads=1)
+    assert len(held) == 2 * 11, "peaks are held the first time only"
